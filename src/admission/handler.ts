@@ -1,0 +1,70 @@
+import type { Answer, ReviewHandler } from '../policy/model/handler.ts';
+import type { AdmissionObserver } from '../policy/model/observer.ts';
+import { ShapeError } from '../policy/model/read.ts';
+import type { AuditSink } from '../policy/model/record.ts';
+import type { AdmissionRequest, Phase } from '../policy/model/request.ts';
+import type { BoundRule } from '../policy/rule.ts';
+import type { Admission, Admit } from './admit.ts';
+import { reviewAnswer, statusAnswer } from './response.ts';
+import { parseReview } from './review.ts';
+
+export interface HandlerOptions {
+  readonly admit: Admit;
+  readonly rules: readonly BoundRule[];
+  readonly audit: AuditSink;
+  readonly observer: AdmissionObserver;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+}
+
+/** Bytes of a review in, answer out. Every failure has an answer: 400 for what cannot be judged, 500 for our own faults. */
+export function createReviewHandler(options: HandlerOptions): ReviewHandler {
+  const { admit, audit, observer, log } = options;
+  const resources = new Set(options.rules.flatMap(({ on }) => on.map(({ group, resource }) => `${group}/${resource}`)));
+
+  const settle = ({ response, record }: Admission): Answer => {
+    audit.write(record);
+    observer.decided(record);
+    if (record.decision === 'error') {
+      observer.failed('undecided');
+      log('error', 'request could not be judged', { uid: record.requestUID, error: record.error });
+      return statusAnswer(500, record.error ?? 'could not be judged');
+    }
+    return reviewAnswer(response);
+  };
+  const fault = (phase: Phase, request: AdmissionRequest | undefined, error: unknown): Answer => {
+    observer.failed('internal');
+    log('error', 'internal error', {
+      phase,
+      uid: request?.uid,
+      error: error instanceof Error ? error.stack : String(error),
+    });
+    return statusAnswer(
+      500,
+      `osmo-admission: internal error while judging request ${request?.uid ?? '(unread)'}; see the webhook's log`,
+    );
+  };
+
+  return (phase, body, deadlineMs) => {
+    let request: AdmissionRequest | undefined;
+    try {
+      request = parseReview(body);
+      const { group, resource } = request.resource;
+      if (!resources.has(`${group}/${resource}`)) {
+        throw new ShapeError(
+          'request.resource',
+          `no rule covers ${group === '' ? '' : `${group}/`}${resource.slice(0, 64)}: remove it from the webhook configuration`,
+        );
+      }
+      const admission = admit(phase, request, deadlineMs);
+      if (!(admission instanceof Promise)) return settle(admission);
+      return admission.then(settle).catch((error: unknown) => fault(phase, request, error));
+    } catch (error) {
+      if (error instanceof ShapeError) {
+        observer.failed('malformed');
+        log('warn', 'review refused', { phase, error: error.message });
+        return statusAnswer(400, `osmo-admission: ${error.message}`);
+      }
+      return fault(phase, request, error);
+    }
+  };
+}

@@ -1,0 +1,75 @@
+import type { Evaluation } from '../policy/evaluate.ts';
+import { clip } from '../policy/kube/text.ts';
+import type { PatchOperation } from '../policy/model/edit.ts';
+import type { CompiledPolicy } from '../policy/model/policy.ts';
+import type { AuditRecord } from '../policy/model/record.ts';
+import type { AdmissionRequest, Phase } from '../policy/model/request.ts';
+import type { NodeSnapshot } from '../policy/model/snapshot.ts';
+
+/** Longest name that Kubernetes has for objects; user and group names are cut there too. */
+const maxNameLength = 253;
+const maxGroups = 32;
+
+export interface RecordInput {
+  readonly phase: Phase;
+  readonly request: AdmissionRequest;
+  readonly evaluation: Evaluation;
+  readonly patch: readonly PatchOperation[];
+  readonly policy: CompiledPolicy;
+  readonly snapshot: NodeSnapshot;
+  readonly nowMs: number;
+  readonly durationSeconds: number;
+}
+
+/** Builds the audit record of one decision: names and findings, never the object. */
+export function buildRecord(input: RecordInput): AuditRecord {
+  const { phase, request, evaluation, patch, policy, snapshot, nowMs, durationSeconds } = input;
+  const { denial, undecided } = evaluation;
+  return {
+    apiVersion: 'osmo-admission/v1alpha1',
+    kind: 'AdmissionRecord',
+    time: new Date(nowMs).toISOString(),
+    phase,
+    requestUID: clip(request.uid, maxNameLength),
+    user: {
+      username: clip(request.requester.username, maxNameLength),
+      groups: request.requester.groups.slice(0, maxGroups).map((group) => clip(group, maxNameLength)),
+    },
+    verb: request.operation.toLowerCase(),
+    objectRef: {
+      apiGroup: clip(request.resource.group, maxNameLength),
+      apiVersion: clip(request.resource.version, maxNameLength),
+      resource: clip(request.resource.resource, maxNameLength),
+      subresource: clip(request.subResource, maxNameLength),
+      namespace: clip(request.namespace, maxNameLength),
+      name: clip(objectName(request), maxNameLength),
+    },
+    dryRun: request.dryRun,
+    decision: undecided !== undefined ? 'error' : denial === undefined ? 'allow' : 'deny',
+    rules: evaluation.rules,
+    findings: evaluation.findings.map(({ rule, reason, enforcement, field, message }) => ({
+      rule,
+      reason,
+      enforcement,
+      field,
+      message,
+    })),
+    warnings: evaluation.warnings,
+    patch: patch.map(({ path }) => path),
+    exemptions: evaluation.exemptions,
+    ...(undecided !== undefined && { error: undecided }),
+    policyDigest: policy.digest,
+    nodes: {
+      state: snapshot.state,
+      resourceVersion: snapshot.resourceVersion,
+      ageSeconds: snapshot.confirmedAtMs === undefined ? null : Math.max(0, nowMs - snapshot.confirmedAtMs) / 1000,
+    },
+    durationSeconds,
+  };
+}
+
+/** While mutating, a pod with only a generateName has no name yet. */
+function objectName({ name, subject }: AdmissionRequest): string {
+  if (name !== '' || subject === undefined) return name;
+  return subject.kind === 'pod' ? subject.pod.name : subject.node.name;
+}

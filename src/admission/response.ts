@@ -1,0 +1,65 @@
+import type { Evaluation } from '../policy/evaluate.ts';
+import type { PatchOperation } from '../policy/model/edit.ts';
+import type { Answer } from '../policy/model/handler.ts';
+import type { AdmissionRequest } from '../policy/model/request.ts';
+import { reviewApiVersion } from './review.ts';
+
+/** `response` of an AdmissionReview v1. */
+export interface AdmissionResponse {
+  readonly uid: string;
+  readonly allowed: boolean;
+  readonly status?: { readonly code: number; readonly reason: string; readonly message: string };
+  /** Base64 of a JSON Patch; only with `patchType`. */
+  readonly patch?: string;
+  readonly patchType?: 'JSONPatch';
+  readonly warnings?: readonly string[];
+  readonly auditAnnotations: Readonly<Record<string, string>>;
+}
+
+/** Builds the response. Keys of audit annotations hold no slash and no space: the API server drops such keys. */
+export function buildResponse(
+  request: AdmissionRequest,
+  evaluation: Evaluation,
+  patch: readonly PatchOperation[],
+  digest: string,
+): AdmissionResponse {
+  const { denial, warnings, rules } = evaluation;
+  return {
+    uid: request.uid,
+    allowed: denial === undefined,
+    ...(denial !== undefined && { status: denial }),
+    ...(patch.length > 0 && {
+      patch: Buffer.from(JSON.stringify(patch)).toString('base64'),
+      patchType: 'JSONPatch' as const,
+    }),
+    ...(warnings.length > 0 && { warnings }),
+    auditAnnotations: {
+      decision: denial === undefined ? 'allow' : 'deny',
+      rules: rules.join(','),
+      'policy-digest': digest,
+    },
+  };
+}
+
+export function reviewAnswer(response: AdmissionResponse): Answer {
+  return json(200, { apiVersion: reviewApiVersion, kind: 'AdmissionReview', response });
+}
+
+const reasons: Readonly<Record<number, string>> = { 400: 'BadRequest', 422: 'Invalid', 500: 'InternalError' };
+
+/** A request that is not judged. The API server decodes a Status and shows its message. */
+export function statusAnswer(status: number, message: string): Answer {
+  return json(status, {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message,
+    reason: reasons[status] ?? 'Unknown',
+    code: status,
+  });
+}
+
+function json(status: number, body: unknown): Answer {
+  return { status, contentType: 'application/json', body: JSON.stringify(body) };
+}

@@ -1,0 +1,29 @@
+/** What a command touches of the world, as arguments: tests run commands in-process with their own. */
+export interface CliIo {
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  /** All of standard input, as text. */
+  readonly readStdin: () => Promise<string>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds of the Unix epoch. */
+  readonly now: () => number;
+}
+
+/** Exit codes: clean, findings, could not judge. */
+export const exitCodes = { ok: 0, denied: 1, failed: 2 } as const;
+
+/** A command that cannot run as called: its message goes to standard error, the exit code is 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** What the system said about a file, in a sentence: `pod.yaml: no such file`. */
+export function describeFileError(path: string, error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const known: Readonly<Record<string, string>> = {
+    ENOENT: 'no such file',
+    EACCES: 'permission denied',
+    EISDIR: 'is a directory',
+  };
+  return `${path}: ${known[code] ?? (error instanceof Error ? error.message : String(error))}`;
+}

@@ -1,0 +1,152 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createAdmit } from '../admission/admit.ts';
+import { loadNodesFile } from '../cluster/nodes-file.ts';
+import { compileDefaults, createPolicyParser } from '../config/parse.ts';
+import type { CompiledPolicy } from '../policy/model/policy.ts';
+import { offlineNodes } from '../policy/model/snapshot.ts';
+import { rules } from '../policy/rules/index.ts';
+import { describeFlags, type Flags, parseFlags } from './flags.ts';
+import { type CliIo, describeFileError, exitCodes, UsageError } from './io.ts';
+import { type Judgement, judge } from './judge.ts';
+import { parseManifests } from './manifests.ts';
+import { type OutputFormat, outputFormats, renderJudgements } from './render.ts';
+
+const flags: Flags = {
+  filename: {
+    type: 'string',
+    short: 'f',
+    multiple: true,
+    value: 'FILE',
+    help: 'A manifest, a directory of manifests (.yaml, .yml, .json), or - for standard input. May be given several times.',
+  },
+  nodes: {
+    type: 'string',
+    value: 'FILE',
+    help: 'Live nodes, as of "kubectl get nodes -o yaml"; taken as complete. Without it nothing is judged that needs live nodes.',
+  },
+  config: {
+    type: 'string',
+    value: 'FILE',
+    help: 'The policy file.',
+    default: 'the built-in defaults',
+    env: 'OSMO_ADMISSION_CONFIG',
+  },
+  namespace: {
+    type: 'string',
+    short: 'n',
+    value: 'NAMESPACE',
+    help: 'Namespace of objects that name none.',
+    default: 'default',
+  },
+  as: { type: 'string', value: 'USER', help: 'Judge as if this user made the request; exemptions may depend on it.' },
+  'as-group': {
+    type: 'string',
+    multiple: true,
+    value: 'GROUP',
+    help: 'Groups of that user. May be given several times.',
+  },
+  output: { type: 'string', short: 'o', value: 'FORMAT', help: 'text, json or yaml.', default: 'text' },
+  help: { type: 'boolean', short: 'h', help: 'Print this help.' },
+};
+
+export const reviewHelp = `Judges manifests as the server would judge their creation, without a cluster.
+
+Usage:
+  osmo-admission review -f FILE|- [--nodes FILE] [--config FILE] [-n NAMESPACE] [-o text|json|yaml]
+
+Takes multi-document YAML, JSON, Lists, and whole AdmissionReviews. Kinds that no rule covers are listed as not judged.
+
+Flags:
+${describeFlags(flags)}
+
+Exit codes:
+  0  everything that was judged is admitted
+  1  something is denied
+  2  something could not be judged: an unreadable file, a bad policy file, a field of a wrong type
+
+Examples:
+  osmo-admission review -f workflow.yaml
+  kubectl get pod train -n osmo-workflows -o yaml | osmo-admission review -f - --nodes nodes.yaml
+`;
+
+/** `osmo-admission review`. */
+export async function review(args: readonly string[], io: CliIo): Promise<number> {
+  const parsed = parseFlags(args, flags, io.env);
+  if (parsed.boolean('help')) {
+    io.stdout(reviewHelp);
+    return exitCodes.ok;
+  }
+  const files = [...parsed.strings('filename'), ...parsed.positionals];
+  if (files.length === 0) throw new UsageError('give a manifest: -f FILE, or -f - for standard input');
+  const format = readFormat(parsed.string('output') ?? 'text');
+  const policy = await loadPolicy(parsed.string('config'));
+  const nodesFile = parsed.string('nodes');
+  const nodes = nodesFile === undefined ? offlineNodes : await loadNodesFile(nodesFile);
+  const options = {
+    admit: createAdmit({ rules, policy: () => policy, nodes, now: io.now, monotonic: io.now }),
+    policy,
+    namespace: parsed.string('namespace') ?? 'default',
+    requester: { username: parsed.string('as') ?? '', groups: parsed.strings('as-group') },
+  };
+  const judgements: Judgement[] = [];
+  for (const file of files) {
+    for (const { name, text, error } of await readInputs(file, io)) {
+      if (error !== undefined) {
+        judgements.push({ outcome: 'failed', source: name, message: error });
+        continue;
+      }
+      const { objects, problems } = parseManifests(text, name);
+      for (const { source, message } of problems) judgements.push({ outcome: 'failed', source, message });
+      for (const object of objects) judgements.push(await judge(object, options));
+    }
+  }
+  io.stdout(renderJudgements(judgements, format));
+  return exitCodeOf(judgements);
+}
+
+/** What could not be judged outweighs a denial: the answer is not complete. */
+function exitCodeOf(judgements: readonly Judgement[]): number {
+  if (judgements.some(({ outcome }) => outcome === 'failed')) return exitCodes.failed;
+  return judgements.some(({ outcome }) => outcome === 'denied') ? exitCodes.denied : exitCodes.ok;
+}
+
+function readFormat(text: string): OutputFormat {
+  const format = outputFormats.find((known) => known === text);
+  if (format === undefined)
+    throw new UsageError(`there is no output format ${JSON.stringify(text)}: use ${outputFormats.join(', ')}`);
+  return format;
+}
+
+/** The policy of a file, or the defaults. Errors of the file carry its name and lines. */
+export async function loadPolicy(file: string | undefined): Promise<CompiledPolicy> {
+  if (file === undefined) return compileDefaults({ rules });
+  return createPolicyParser({ rules })(await readText(file), file);
+}
+
+/** Reads a file that the command cannot do without. */
+export async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(describeFileError(file, error));
+  }
+}
+
+interface Input {
+  readonly name: string;
+  readonly text: string;
+  readonly error?: string;
+}
+
+async function readInputs(file: string, io: CliIo): Promise<readonly Input[]> {
+  if (file === '-') return [{ name: 'standard input', text: await io.readStdin() }];
+  try {
+    if (!(await stat(file)).isDirectory()) return [{ name: file, text: await readFile(file, 'utf8') }];
+    const names = (await readdir(file)).filter((name) => /\.(ya?ml|json)$/.test(name)).sort();
+    if (names.length === 0) return [{ name: file, text: '', error: `${file}: holds no .yaml, .yml or .json file` }];
+    return (await Promise.all(names.map((name) => readInputs(join(file, name), io)))).flat();
+  } catch (error) {
+    return [{ name: file, text: '', error: describeFileError(file, error) }];
+  }
+}

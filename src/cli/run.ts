@@ -1,0 +1,48 @@
+import { NodesFileError } from '../cluster/nodes-file.ts';
+import { PolicyFileError } from '../config/parse.ts';
+import { type CliIo, exitCodes, UsageError } from './io.ts';
+import { policy } from './policy.ts';
+import { review } from './review.ts';
+
+const help = `osmo-admission keeps OSMO workflow pods off operator nodes, places gpu and jetson workloads, and holds nodes to the on-prem guide.
+
+Usage:
+  osmo-admission serve      runs the webhook server
+  osmo-admission review     judges manifests as the server would, without a cluster
+  osmo-admission policy     checks a policy file, prints the defaults or the schema
+  osmo-admission version    prints the version
+
+"osmo-admission <command> --help" tells the rest.
+`;
+
+export type Command = (args: readonly string[], io: CliIo) => Promise<number>;
+
+/**
+ * Runs one command line.
+ * @param extra commands that the composition root adds (serve, version): they touch processes and the network.
+ * @returns the exit code. Every failure that a person can mend is a message on standard error and exit code 2.
+ */
+export async function run(
+  args: readonly string[],
+  io: CliIo,
+  extra: Readonly<Record<string, Command>> = {},
+): Promise<number> {
+  const commands: Readonly<Record<string, Command>> = { review, policy, ...extra };
+  const [name, ...rest] = args;
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+    io.stdout(help);
+    return name === undefined ? exitCodes.failed : exitCodes.ok;
+  }
+  try {
+    const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (command === undefined)
+      throw new UsageError(`there is no command ${JSON.stringify(name)}: see osmo-admission --help`);
+    return await command(rest, io);
+  } catch (error) {
+    if (error instanceof UsageError || error instanceof NodesFileError || error instanceof PolicyFileError) {
+      io.stderr(`osmo-admission: ${error.message}\n`);
+      return exitCodes.failed;
+    }
+    throw error;
+  }
+}

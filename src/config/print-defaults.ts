@@ -1,0 +1,79 @@
+import { Document, isMap, isPair, isScalar, isSeq, type Node, type YAMLMap } from 'yaml';
+import { isObject } from '../policy/model/read.ts';
+import type { BoundRule, JsonSchema } from '../policy/rule.ts';
+import { defaultPolicy } from './defaults.ts';
+import { policyApiVersion, policyKind, policySchema } from './schema.ts';
+
+/** Text is wrapped so that a terminal of 120 columns shows it whole. */
+const width = 110;
+
+/**
+ * The defaults as a policy file: what is used where a file is silent, each key with its description from the schema as a comment.
+ * Made from the values in use, so that it cannot differ from them.
+ */
+export function printDefaults(rules: readonly BoundRule[]): string {
+  const document = new Document({ apiVersion: policyApiVersion, kind: policyKind, ...defaultPolicy(rules) });
+  const { contents } = document;
+  if (isMap(contents)) {
+    annotate(contents, policySchema(rules), 0);
+    const [first] = contents.items;
+    if (first !== undefined && isPair(first) && isScalar(first.key)) {
+      first.key.commentBefore =
+        ' The policy file. Maps merge with these defaults, lists replace them; null takes a default away.';
+    }
+    for (const item of contents.items.slice(2)) if (isScalar(item.key)) item.key.spaceBefore = true;
+  }
+  return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+}
+
+function annotate(map: YAMLMap, schema: JsonSchema, depth: number): void {
+  for (const pair of map.items) {
+    if (!isScalar(pair.key)) continue;
+    const properties = isObject(schema.properties) ? schema.properties : {};
+    const property = properties[String(pair.key.value)];
+    const description = isObject(property) ? property.description : undefined;
+    if (typeof description === 'string') pair.key.commentBefore = wrap(description, width - 2 * depth);
+    const value = pair.value;
+    if (isMap(value)) {
+      if (fitsOneLine(value, depth)) value.flow = true;
+      else annotate(value, isObject(property) ? property : {}, depth + 1);
+    } else if (isSeq(value)) {
+      if (value.items.every(isScalar)) value.flow = true;
+      else for (const item of value.items) setFlow(item, depth + 2);
+    }
+  }
+}
+
+/** Entries of lists stand in one line each where they fit. */
+function setFlow(value: unknown, depth: number): void {
+  if (!isMap(value)) return;
+  if (fitsOneLine(value, depth)) {
+    value.flow = true;
+    return;
+  }
+  for (const { value: inner } of value.items) {
+    if (isMap(inner) && fitsOneLine(inner, depth)) inner.flow = true;
+    if (isSeq(inner)) {
+      if (inner.items.every(isScalar)) inner.flow = true;
+      else for (const item of inner.items) setFlow(item, depth + 2);
+    }
+  }
+}
+
+function fitsOneLine(node: Node, depth: number): boolean {
+  return JSON.stringify(node).length <= 90 - 2 * depth;
+}
+
+function wrap(text: string, columns: number): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line.length + word.length + 1 > columns) {
+      lines.push(line);
+      line = '';
+    }
+    line += ` ${word}`;
+  }
+  lines.push(line);
+  return lines.join('\n');
+}

@@ -1,0 +1,61 @@
+import { atMost } from './enforcement.ts';
+import { checkExemptions, compileExemptions } from './exemptions.ts';
+import { type CompiledPolicy, type NodeType, nodeTypes, type Policy } from './model/policy.ts';
+import { operatorTaintPatterns } from './operator-taints.ts';
+import { compileProfiles, valuesOf } from './placement/profile.ts';
+import type { BoundRule, Contradiction } from './rule.ts';
+
+/**
+ * Derives once what every request needs of a policy.
+ * @param policy valid by the schema and without contradictions.
+ * @param digest hex SHA-256 of the policy.
+ * @param ownNamespace the namespace the webhook runs in, if it runs in one.
+ */
+export function compilePolicy(
+  policy: Policy,
+  digest: string,
+  rules: readonly BoundRule[],
+  ownNamespace?: string,
+): CompiledPolicy {
+  const byId = new Map(rules.map((rule) => [rule.id, rule]));
+  const types = Object.fromEntries(nodeTypes.map((type) => [type, valuesOf(policy.nodes, [type])]));
+  const valuesByType = types as Record<NodeType, readonly string[]>;
+  return {
+    policy,
+    digest,
+    workflowNamespaces: new Set(policy.workflowPods.namespaces),
+    workflowLabels: policy.workflowPods.labels,
+    valuesOf: valuesByType,
+    operatorValues: valuesByType.operator,
+    sharedValues: valuesByType.shared,
+    operatorTaints: operatorTaintPatterns(policy),
+    exemptions: compileExemptions(policy, ownNamespace),
+    profiles: compileProfiles(policy),
+    enforcementOf: (rule, reason) => {
+      const enforcement = byId.get(rule)?.enforcement(policy, reason) ?? 'off';
+      return policy.preset === 'monitor' ? atMost(enforcement, 'audit') : enforcement;
+    },
+    settings: new Map(rules.map((rule) => [rule.id, rule.compile(policy)])),
+  };
+}
+
+/** Everything in a policy that is valid by itself and wrong together. An empty list is a policy that can be compiled. */
+export function findContradictions(policy: Policy, rules: readonly BoundRule[]): readonly Contradiction[] {
+  return [
+    ...checkOperatorDefinition(policy),
+    ...checkExemptions(policy),
+    ...rules.flatMap((rule) => rule.check(policy)),
+  ];
+}
+
+function checkOperatorDefinition({ nodes }: Policy): readonly Contradiction[] {
+  if (nodes.operatorTaints.length > 0 || valuesOf(nodes, ['operator']).length > 0) return [];
+  return [
+    {
+      path: ['nodes', 'types'],
+      other: ['nodes', 'operatorTaints'],
+      message:
+        'nothing means operator: no label value does and operatorTaints is empty, so no node would be protected; map a value to operator, or list a taint',
+    },
+  ];
+}

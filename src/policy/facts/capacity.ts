@@ -1,0 +1,77 @@
+import { label } from '../kube/labels.ts';
+import { parseQuantity } from '../kube/quantity.ts';
+import { clip } from '../kube/text.ts';
+import type { Fact, FactInput, Judge, Verdict } from './fact.ts';
+import type { Minimum } from './settings.ts';
+
+type Resource = 'cpu' | 'memory' | 'disk';
+
+/** Where `status.capacity` keeps each resource. */
+const capacityKey: Readonly<Record<Resource, string>> = { cpu: 'cpu', memory: 'memory', disk: 'ephemeral-storage' };
+
+/**
+ * The guide's figures per kind of node: 4 cores, 8 GB and 50 GB for backend-operator nodes, 12 cores, 24 GB and 200 GB for the
+ * control plane. "GB" is read as decimal; capacity stays below nominal (kernel reserve, formatting), hence the shortfall.
+ * A control-plane node that also has a type must meet both rows.
+ */
+export const capacity: Judge = (input) => {
+  const facts: Fact[] = [];
+  for (const resource of ['cpu', 'memory', 'disk'] as const) {
+    const wanted = leastOf(input, resource);
+    if (wanted !== undefined) facts.push(judge(input, resource, wanted));
+  }
+  return facts;
+};
+
+interface Least {
+  readonly text: string;
+  readonly row: string;
+  readonly value: bigint;
+}
+
+/** The greatest of the minimums that apply. */
+function leastOf({ type, controlPlane, settings }: FactInput, resource: Resource): Least | undefined {
+  const rows: [string, Minimum | undefined][] = [];
+  if (type !== undefined)
+    rows.push([type, settings.minimums[type] ?? (type === 'shared' ? settings.minimums.operator : undefined)]);
+  if (controlPlane) rows.push(['control-plane', settings.minimums.controlPlane]);
+  let least: Least | undefined;
+  for (const [row, minimum] of rows) {
+    const text = minimum?.[resource];
+    const value = text === undefined ? undefined : parseQuantity(text);
+    if (text === undefined || value === undefined) continue;
+    if (least === undefined || value > least.value) least = { text, row, value };
+  }
+  return least;
+}
+
+function judge({ node, settings }: FactInput, resource: Resource, least: Least): Fact {
+  const key = capacityKey[resource];
+  const text = label(node.capacity, key);
+  const has = text === undefined ? undefined : parseQuantity(text);
+  const shortfall = resource === 'cpu' ? 0n : percentOf(settings.shortfall[resource]);
+  const verdict: Verdict =
+    has === undefined
+      ? 'unknown'
+      : has * 100n * percentScale >= least.value * (100n * percentScale - shortfall)
+        ? 'meets'
+        : 'violates';
+  const tolerance = shortfall === 0n ? '' : ` (less ${settings.shortfall[resource === 'cpu' ? 'memory' : resource]})`;
+  return {
+    reason: resource,
+    verdict,
+    has: clip(text ?? '', 40),
+    needs: `${least.text}${tolerance} for ${least.row === 'operator' ? 'an' : 'a'} ${least.row} node`,
+    field: `status.capacity[${key}]`,
+    fix: `use a machine with at least ${least.text} ${resource}, or lower minimums of the policy file`,
+  };
+}
+
+/** Percentages are kept exactly, in thousandths. */
+const percentScale = 1000n;
+
+/** `5%` or `2.5%` in thousandths of a percent. The schema has checked the form. */
+function percentOf(text: string): bigint {
+  const [whole = '0', part = ''] = text.replace('%', '').split('.');
+  return BigInt(whole) * percentScale + BigInt(part.padEnd(3, '0').slice(0, 3));
+}

@@ -1,0 +1,111 @@
+import { parseInt64 } from './integer.ts';
+import { type Labels, label } from './labels.ts';
+import { isLabelValue, isQualifiedName } from './names.ts';
+
+/**
+ * Node selectors: nodeSelector and required node affinity, as the scheduler and the kubelet judge them.
+ * Source: kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node, k8s.io/component-helpers/scheduling/corev1/nodeaffinity
+ * and NewRequirement of k8s.io/apimachinery/pkg/labels, v0.37.
+ */
+
+export type SelectorOperator = 'In' | 'NotIn' | 'Exists' | 'DoesNotExist' | 'Gt' | 'Lt';
+
+/** One requirement of a node selector term. An operator that Kubernetes does not know matches nothing. */
+export interface Requirement {
+  readonly key: string;
+  readonly operator: SelectorOperator | (string & {});
+  readonly values: readonly string[];
+}
+
+/** Requirements ANDed. A term without any requirement matches no node. */
+export interface NodeSelectorTerm {
+  readonly matchExpressions: readonly Requirement[];
+  readonly matchFields: readonly Requirement[];
+}
+
+/** What a node selector looks at. */
+interface SelectedNode {
+  readonly name: string;
+  readonly labels: Labels;
+}
+
+/** True if any term matches. `undefined` is no required affinity and matches every node; no terms at all match none. */
+export function matchesNodeSelector(terms: readonly NodeSelectorTerm[] | undefined, node: SelectedNode): boolean {
+  return terms === undefined || terms.some((term) => matchesTerm(term, node));
+}
+
+/** True if the node meets every requirement of the term. A requirement that Kubernetes cannot parse spoils its term, and only that. */
+export function matchesTerm(term: NodeSelectorTerm, node: SelectedNode): boolean {
+  if (term.matchExpressions.length === 0 && term.matchFields.length === 0) return false;
+  return (
+    term.matchFields.every((field) => matchesField(field, node.name)) &&
+    term.matchExpressions.every((requirement) => matchesRequirement(requirement, node.labels))
+  );
+}
+
+/** True if the labels meet the requirement and Kubernetes can parse it. NotIn and DoesNotExist match where the label is missing. */
+export function matchesRequirement(requirement: Requirement, labels: Labels): boolean {
+  return meets(requirement, label(labels, requirement.key)) && isParsable(requirement);
+}
+
+/** True if the labels have every pair of a nodeSelector. */
+export function matchesLabels(selector: Labels, labels: Labels): boolean {
+  for (const key of Object.keys(selector)) {
+    if (label(labels, key) !== selector[key]) return false;
+  }
+  return true;
+}
+
+/**
+ * False for what NewRequirement refuses: an unknown operator, a wrong number of values for it, a Gt or Lt of no integer, a key or
+ * a value that no label can have (so a Gt of a negative number, too).
+ */
+export function isParsable({ key, operator, values }: Requirement): boolean {
+  if (!hasValuesFor(operator, values)) return false;
+  return isQualifiedName(key) && values.every(isLabelValue);
+}
+
+function hasValuesFor(operator: string, values: readonly string[]): boolean {
+  switch (operator) {
+    case 'In':
+    case 'NotIn':
+      return values.length > 0;
+    case 'Exists':
+    case 'DoesNotExist':
+      return values.length === 0;
+    case 'Gt':
+    case 'Lt':
+      return values.length === 1 && parseInt64(values[0] ?? '') !== undefined;
+    default:
+      return false;
+  }
+}
+
+/** Whether a label's value (undefined where the label is missing) meets a requirement that is parsable. */
+function meets({ operator, values }: Requirement, value: string | undefined): boolean {
+  switch (operator) {
+    case 'In':
+      return value !== undefined && values.includes(value);
+    case 'NotIn':
+      return value === undefined || !values.includes(value);
+    case 'Exists':
+      return value !== undefined;
+    case 'DoesNotExist':
+      return value === undefined;
+    case 'Gt':
+    case 'Lt': {
+      const actual = value === undefined ? undefined : parseInt64(value);
+      const limit = parseInt64(values[0] ?? '');
+      if (actual === undefined || limit === undefined) return false;
+      return operator === 'Gt' ? actual > limit : actual < limit;
+    }
+    default:
+      return false;
+  }
+}
+
+/** The API server accepts one field, metadata.name, with In or NotIn and one value; anything else matches nothing. */
+function matchesField({ key, operator, values }: Requirement, name: string): boolean {
+  if (key !== 'metadata.name' || values.length !== 1) return false;
+  return operator === 'In' ? values[0] === name : operator === 'NotIn' && values[0] !== name;
+}

@@ -1,0 +1,32 @@
+import type { Labels } from '../kube/labels.ts';
+import type { NodeSelectorTerm } from '../kube/node-selector.ts';
+import type { Toleration } from '../kube/taint.ts';
+
+/** Where a pod may land, in the scheduler's terms. Rules never read a Pod: they read this. */
+export interface Placement {
+  /** `spec.nodeName`: the scheduler is skipped. */
+  readonly nodeName: string | undefined;
+  readonly nodeSelector: Labels;
+  /** Terms of the required node affinity, ORed; undefined where there is none. */
+  readonly terms: readonly NodeSelectorTerm[] | undefined;
+  readonly tolerations: readonly Toleration[];
+}
+
+/** What a pod asks for, beside its placement: what profiles match on. */
+export interface Demands {
+  /** Names of the resources that a container, init container or the pod itself requests or limits above zero. */
+  readonly resources: readonly string[];
+  readonly schedulerName: string;
+}
+
+/** A pod, or the pod that would be made of a template, as rules see it. */
+export interface Workload {
+  /** Path of the pod inside the object: empty for a Pod, `spec.template.` for a Deployment. Messages put it before field paths. */
+  readonly path: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Labels;
+  readonly annotations: Labels;
+  readonly placement: Placement;
+  readonly demands: Demands;
+}

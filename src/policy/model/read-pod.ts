@@ -1,0 +1,144 @@
+import type { NodeSelectorTerm, Requirement } from '../kube/node-selector.ts';
+import { isPositiveQuantity } from '../kube/quantity.ts';
+import type { Toleration } from '../kube/taint.ts';
+import type { Placement, Workload } from './placement.ts';
+import {
+  field,
+  type JsonObject,
+  readInteger,
+  readList,
+  readObject,
+  readString,
+  readStringList,
+  readStringMap,
+  ShapeError,
+} from './read.ts';
+
+/**
+ * Reads a v1 Pod into what rules see of it. Checks the shape of the fields that rules read and of no others.
+ * @param value the Pod, as parsed JSON.
+ * @param path where it stands, for messages: `object`.
+ * @param namespace the request's namespace, which wins over the object's own (a manifest may leave it out).
+ * @throws ShapeError with the path of the field that is not of its type, or of a quantity that the API server would refuse.
+ */
+export function readPod(value: unknown, path: string, namespace: string): Workload {
+  const pod = readObject(value, path);
+  const metadata = readObject(field(pod, 'metadata'), `${path}.metadata`);
+  const name = readString(field(metadata, 'name'), `${path}.metadata.name`);
+  const spec = readObject(field(pod, 'spec'), `${path}.spec`);
+  return {
+    path: '',
+    name: name ?? readString(field(metadata, 'generateName'), `${path}.metadata.generateName`) ?? '',
+    namespace,
+    labels: readStringMap(field(metadata, 'labels'), `${path}.metadata.labels`),
+    annotations: readStringMap(field(metadata, 'annotations'), `${path}.metadata.annotations`),
+    placement: readPlacement(spec, `${path}.spec`),
+    demands: {
+      resources: readResources(spec, `${path}.spec`),
+      schedulerName: readString(field(spec, 'schedulerName'), `${path}.spec.schedulerName`) ?? 'default-scheduler',
+    },
+  };
+}
+
+/** Reads the placement out of a pod spec. */
+function readPlacement(spec: JsonObject, path: string): Placement {
+  const nodeName = readString(field(spec, 'nodeName'), `${path}.nodeName`);
+  return {
+    nodeName: nodeName === '' ? undefined : nodeName,
+    nodeSelector: readStringMap(field(spec, 'nodeSelector'), `${path}.nodeSelector`),
+    terms: readTerms(spec, path),
+    tolerations: readList(field(spec, 'tolerations'), `${path}.tolerations`).map((entry, i) =>
+      readToleration(entry, `${path}.tolerations[${i}]`),
+    ),
+  };
+}
+
+/** Path of the required node affinity's terms below a pod spec. */
+export const termsPath = 'affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms';
+
+function readTerms(spec: JsonObject, path: string): readonly NodeSelectorTerm[] | undefined {
+  const affinity = readObject(field(spec, 'affinity'), `${path}.affinity`);
+  const nodeAffinity = readObject(field(affinity, 'nodeAffinity'), `${path}.affinity.nodeAffinity`);
+  const key = 'requiredDuringSchedulingIgnoredDuringExecution';
+  const required = field(nodeAffinity, key);
+  if (required === undefined || required === null) return undefined;
+  const terms = field(readObject(required, `${path}.affinity.nodeAffinity.${key}`), 'nodeSelectorTerms');
+  return readList(terms, `${path}.${termsPath}`).map((entry, i) => readTerm(entry, `${path}.${termsPath}[${i}]`));
+}
+
+function readTerm(value: unknown, path: string): NodeSelectorTerm {
+  const term = readObject(value, path);
+  return {
+    matchExpressions: readRequirements(field(term, 'matchExpressions'), `${path}.matchExpressions`),
+    matchFields: readRequirements(field(term, 'matchFields'), `${path}.matchFields`),
+  };
+}
+
+function readRequirements(value: unknown, path: string): readonly Requirement[] {
+  return readList(value, path).map((entry, i) => {
+    const at = `${path}[${i}]`;
+    const requirement = readObject(entry, at);
+    return {
+      key: readString(field(requirement, 'key'), `${at}.key`) ?? '',
+      operator: readString(field(requirement, 'operator'), `${at}.operator`) ?? '',
+      values: readStringList(field(requirement, 'values'), `${at}.values`),
+    };
+  });
+}
+
+function readToleration(value: unknown, path: string): Toleration {
+  const entry = readObject(value, path);
+  const key = readString(field(entry, 'key'), `${path}.key`);
+  const operator = readString(field(entry, 'operator'), `${path}.operator`);
+  const text = readString(field(entry, 'value'), `${path}.value`);
+  const effect = readString(field(entry, 'effect'), `${path}.effect`);
+  const seconds = readInteger(field(entry, 'tolerationSeconds'), `${path}.tolerationSeconds`);
+  return {
+    ...(key !== undefined && { key }),
+    ...(operator !== undefined && { operator }),
+    ...(text !== undefined && { value: text }),
+    ...(effect !== undefined && { effect }),
+    ...(seconds !== undefined && { tolerationSeconds: seconds }),
+  };
+}
+
+/**
+ * Names of the resources that the pod asks for above zero, over containers, init containers and the pod itself: OSMO renders
+ * `nvidia.com/gpu: '0'` into CPU pods, so presence alone says nothing.
+ */
+function readResources(spec: JsonObject, path: string): readonly string[] {
+  const names = new Set<string>();
+  for (const list of ['containers', 'initContainers']) {
+    const containers = readList(field(spec, list), `${path}.${list}`);
+    for (let i = 0; i < containers.length; i++) {
+      const at = `${path}.${list}[${i}]`;
+      addResources(names, field(readObject(containers[i], at), 'resources'), `${at}.resources`);
+    }
+  }
+  addResources(names, field(spec, 'resources'), `${path}.resources`);
+  return [...names];
+}
+
+function addResources(names: Set<string>, value: unknown, path: string): void {
+  const resources = readObject(value, path);
+  for (const list of ['limits', 'requests']) {
+    const quantities = readObject(field(resources, list), `${path}.${list}`);
+    for (const resource of Object.keys(quantities)) {
+      const positive = isPositive(quantities[resource]);
+      if (positive === undefined) {
+        throw new ShapeError(
+          `${path}.${list}[${resource}]`,
+          `${JSON.stringify(quantities[resource])?.slice(0, 64)} is no quantity: write a number with an optional suffix, such as "4", "500m" or "8Gi"`,
+        );
+      }
+      if (positive) names.add(resource);
+    }
+  }
+}
+
+/** A manifest may give a quantity as a bare number; the API server takes both. */
+function isPositive(value: unknown): boolean | undefined {
+  if (typeof value === 'string') return isPositiveQuantity(value);
+  if (typeof value === 'number') return isPositiveQuantity(String(value));
+  return undefined;
+}

@@ -1,0 +1,51 @@
+import type { Phase } from './request.ts';
+
+/**
+ * One decision, as the audit log keeps it. Holds no object, environment variable or secret. Field names follow the API
+ * server's audit event where it has one.
+ */
+export interface AuditRecord {
+  readonly apiVersion: 'osmo-admission/v1alpha1';
+  readonly kind: 'AdmissionRecord';
+  /** RFC 3339 with milliseconds, UTC: when the review was received. */
+  readonly time: string;
+  readonly phase: Phase;
+  readonly requestUID: string;
+  readonly user: { readonly username: string; readonly groups: readonly string[] };
+  readonly verb: string;
+  readonly objectRef: {
+    readonly apiGroup: string;
+    readonly apiVersion: string;
+    readonly resource: string;
+    readonly subresource: string;
+    readonly namespace: string;
+    readonly name: string;
+  };
+  readonly dryRun: boolean;
+  readonly decision: 'allow' | 'deny' | 'error';
+  /** Rules that judged the object. */
+  readonly rules: readonly string[];
+  readonly findings: readonly RecordedFinding[];
+  readonly warnings: readonly string[];
+  /** Paths of the JSON Patch operations. */
+  readonly patch: readonly string[];
+  readonly exemptions: readonly { readonly reason: string; readonly rules: readonly string[] }[];
+  /** Why the request could not be judged; only with decision `error`. */
+  readonly error?: string;
+  readonly policyDigest: string;
+  readonly nodes: { readonly state: string; readonly resourceVersion: string; readonly ageSeconds: number | null };
+  readonly durationSeconds: number;
+}
+
+export interface RecordedFinding {
+  readonly rule: string;
+  readonly reason: string;
+  readonly enforcement: string;
+  readonly field: string;
+  readonly message: string;
+}
+
+/** Where records go. Never throws and never blocks: a sink that fails counts its failures. */
+export interface AuditSink {
+  write(record: AuditRecord): void;
+}

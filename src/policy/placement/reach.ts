@@ -1,0 +1,65 @@
+import type { Requirement } from '../kube/node-selector.ts';
+import { matchesLabels, matchesTerm } from '../kube/node-selector.ts';
+import { tolerates } from '../kube/taint.ts';
+import type { Node } from '../model/node.ts';
+import type { Placement } from '../model/placement.ts';
+import { stripped } from './constraints.ts';
+
+/** Operator nodes that a pod could land on, for a message. */
+export interface Reach {
+  /** At most `maxNames`, sorted. */
+  readonly names: readonly string[];
+  readonly count: number;
+  /** False where the work limit ended the search: then `count` is a lower bound. */
+  readonly complete: boolean;
+}
+
+const maxNames = 5;
+
+/** Upper bound on term evaluations for one message: 100 operator nodes times 64 terms fit, and a hostile pod with 10,000 terms costs no more. */
+const maxTermEvaluations = 10_000;
+
+/**
+ * The operator nodes that the scheduler would find feasible for the placement but for the exclusion: by selector, affinity,
+ * matchFields, the taints of that very node, and cordon (filters NodeAffinity, TaintToleration and NodeUnschedulable).
+ */
+export function reachOf(
+  placement: Placement,
+  operatorNodes: readonly Node[],
+  exclusion: Requirement | undefined,
+): Reach {
+  const terms = exclusion === undefined ? placement.terms : withoutExclusion(placement, exclusion);
+  const names: string[] = [];
+  let count = 0;
+  let work = 0;
+  for (const node of operatorNodes) {
+    work += terms?.length ?? 1;
+    if (work > maxTermEvaluations) return { names, count, complete: false };
+    if (!matchesLabels(placement.nodeSelector, node.labels)) continue;
+    if (terms !== undefined && !terms.some((term) => term === 'any' || matchesTerm(term, node))) continue;
+    if (!toleratesNode(placement, node)) continue;
+    count += 1;
+    if (names.length < maxNames) names.push(node.name);
+  }
+  return { names, count, complete: true };
+}
+
+/** PreferNoSchedule keeps nothing off; a cordoned node bears the taint `node.kubernetes.io/unschedulable`, which a pod may tolerate. */
+function toleratesNode(placement: Placement, node: Node): boolean {
+  const cordoned = { key: 'node.kubernetes.io/unschedulable', value: '', effect: 'NoSchedule' };
+  const taints = node.unschedulable ? [...node.taints, cordoned] : node.taints;
+  return taints.every(
+    (taint) =>
+      taint.effect === 'PreferNoSchedule' || placement.tolerations.some((toleration) => tolerates(toleration, taint)),
+  );
+}
+
+/** The terms less the exclusion; a term that held nothing else accepts any node. */
+function withoutExclusion(placement: Placement, exclusion: Requirement) {
+  return placement.terms?.map((term) => {
+    const matchExpressions = stripped(term.matchExpressions, exclusion);
+    if (matchExpressions.length === 0 && term.matchExpressions.length > 0 && term.matchFields.length === 0)
+      return 'any';
+    return { ...term, matchExpressions };
+  });
+}

@@ -1,0 +1,100 @@
+import type { Edit } from './model/edit.ts';
+import type { Enforcement, Finding } from './model/finding.ts';
+import type { CompiledPolicy, Policy } from './model/policy.ts';
+import type { AdmissionRequest, Operation, Phase, Subject } from './model/request.ts';
+import type { NodeLookup } from './model/snapshot.ts';
+import type { ClusterView } from './model/view.ts';
+
+/** A JSON Schema, as data. The policy file's schema is assembled from the rules' own. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** Requests that a rule reads. */
+export interface RequestMatch {
+  readonly group: string;
+  readonly resource: string;
+  readonly operations: readonly Operation[];
+}
+
+/** What a reason means and how to meet it: the source of docs/messages.md. */
+export interface ReasonText {
+  readonly summary: string;
+  readonly fix: string;
+}
+
+export interface RuleInput {
+  readonly phase: Phase;
+  readonly request: AdmissionRequest;
+  readonly subject: Subject;
+  readonly policy: CompiledPolicy;
+  readonly view: ClusterView;
+  /** Answers to what `needs` named. */
+  readonly lookups: ReadonlyMap<string, NodeLookup>;
+}
+
+export interface RuleResult {
+  readonly findings: readonly Finding[];
+  readonly edits: readonly Edit[];
+  /** What could not be judged and why, for people: printed as warnings, never a denial. */
+  readonly notes: readonly string[];
+}
+
+export const nothing: RuleResult = { findings: [], edits: [], notes: [] };
+
+/**
+ * A contradiction between two places of a policy file that each are valid: refused when the file is loaded.
+ * Paths are those of the file, e.g. `['profiles', 1, 'tolerations', 0]`.
+ */
+export interface Contradiction {
+  readonly path: readonly (string | number)[];
+  readonly other?: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** A rule, with everything that the rest of the product assembles from it. `Settings` is its entry under `rules:` in the policy file. */
+export interface Rule<Settings = unknown, Compiled = unknown> {
+  readonly id: string;
+  /** One sentence for the table of rules. */
+  readonly summary: string;
+  readonly on: readonly RequestMatch[];
+  readonly settings: { readonly schema: JsonSchema; readonly defaults: Settings };
+  readonly reasons: Readonly<Record<string, ReasonText>>;
+  /** What the rule derives from its settings once per policy. Called only with a policy without contradictions. */
+  readonly compile: (settings: Settings, policy: Policy) => Compiled;
+  /** Contradictions inside the rule's settings, or between them and the rest. */
+  readonly check: (settings: Settings, policy: Policy) => readonly Contradiction[];
+  /** The enforcement that the policy gives a reason, before preset and ceilings. */
+  readonly enforcement: (settings: Settings, reason: string) => Enforcement;
+  /** Names of nodes that the rule must know of. The edge looks up those that the snapshot lacks. */
+  readonly needs: (request: AdmissionRequest, subject: Subject, phase: Phase) => readonly string[];
+  /** Whether the rule judges this subject at all, exemptions aside. */
+  readonly judges: (subject: Subject, policy: CompiledPolicy) => boolean;
+  readonly evaluate: (input: RuleInput, compiled: Compiled) => RuleResult;
+}
+
+/** A rule whose settings have been bound: what the ordered list holds, so that the list needs no type parameters. */
+export interface BoundRule extends Omit<Rule, 'compile' | 'check' | 'enforcement' | 'evaluate'> {
+  readonly compile: (policy: Policy) => unknown;
+  readonly check: (policy: Policy) => readonly Contradiction[];
+  readonly enforcement: (policy: Policy, reason: string) => Enforcement;
+  readonly evaluate: (input: RuleInput) => RuleResult;
+}
+
+/**
+ * Binds a rule to its entry of the policy. The two casts here are the only ones: the entry has passed the rule's own JSON
+ * Schema when the policy file was loaded, and the compiled value is what this rule's `compile` returned.
+ */
+export function defineRule<Settings, Compiled>(rule: Rule<Settings, Compiled>): BoundRule {
+  const settingsOf = (policy: Policy): Settings => policy.rules[rule.id] as Settings;
+  return {
+    ...rule,
+    compile: (policy) => rule.compile(settingsOf(policy), policy),
+    check: (policy) => rule.check(settingsOf(policy), policy),
+    enforcement: (policy, reason) => rule.enforcement(settingsOf(policy), reason),
+    evaluate: (input) => rule.evaluate(input, input.policy.settings.get(rule.id) as Compiled),
+  };
+}
+
+/** Schema of an enforcement. Helm's YAML reads a bare `off` as false: the loader turns it back before validation. */
+export function enforcementSchema(levels: readonly Enforcement[], description: string): JsonSchema {
+  return { enum: levels, description };
+}

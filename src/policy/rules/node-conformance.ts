@@ -1,0 +1,184 @@
+import type { Fact } from '../facts/fact.ts';
+import { factsOf } from '../facts/index.ts';
+import { type Reason, reasons } from '../facts/reasons.ts';
+import { type ConformanceSettings, conformanceDefaults, conformanceSchema } from '../facts/settings.ts';
+import { clip } from '../kube/text.ts';
+import type { Edit } from '../model/edit.ts';
+import type { Ceiling, Finding } from '../model/finding.ts';
+import type { Node } from '../model/node.ts';
+import type { CompiledPolicy, Policy } from '../model/policy.ts';
+import type { NodeLookup } from '../model/snapshot.ts';
+import { isControlPlane, operatorTaintOf, typeOf } from '../model/view.ts';
+import { type Contradiction, defineRule, nothing, type ReasonText, type RuleResult } from '../rule.ts';
+
+/*
+ * Holds a node that registers against every requirement of the on-prem backend guide that a Node object can show.
+ *
+ * Read fields: metadata.labels, spec.taints, status.capacity, status.addresses, status.nodeInfo, status.conditions (Ready).
+ * A violation denies only a node that is surely new: a kubelet that restarts posts CREATE too, and denying an existing node
+ * breaks it. A node that exists, or may exist, is warned.
+ */
+
+const id = 'node-conformance';
+
+export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettings>({
+  id,
+  summary: 'A node that registers must meet the requirements of the on-prem backend guide for its type.',
+  on: [{ group: '', resource: 'nodes', operations: ['CREATE'] }],
+  settings: { defaults: conformanceDefaults, schema: conformanceSchema },
+  reasons: {
+    'kubernetes-version': text('The kubelet is older than the guide allows.', 'Upgrade the kubelet.'),
+    architecture: text(
+      'The machine’s architecture is not allowed for its node type.',
+      'Use a machine of that architecture, or another node type.',
+    ),
+    'container-runtime': text(
+      'The container runtime is not allowed, or too old.',
+      'Install a listed runtime at its minimum version.',
+    ),
+    'os-image': text(
+      'The operating system is a listed one and too old.',
+      'Upgrade the operating system. An image that no prefix names is unknown and never refused.',
+    ),
+    cpu: text('Fewer cores than the node’s type needs.', 'Use a larger machine, or change minimums.'),
+    memory: text(
+      'Less memory than the node’s type needs, the shortfall allowed for.',
+      'Use a larger machine, or change minimums.',
+    ),
+    disk: text(
+      'Less ephemeral storage than the node’s type needs, the shortfall allowed for.',
+      'Use a larger disk, or change minimums.',
+    ),
+    'node-type': text(
+      'The node-type label has a value that the policy does not list.',
+      'Use a listed value, or list this one under nodes.types.',
+    ),
+    'type-facts': text(
+      'What the machine shows contradicts its type: a tegra kernel on a gpu node, or a jetson node without one.',
+      'Label the node by what it is.',
+    ),
+    address: text(
+      'The InternalIP is loopback, link-local, missing on a Ready node, or differs from the one before.',
+      'Give the node a static, routable address.',
+    ),
+    'dns-name': text(
+      'The Hostname is localhost, an IP address, or no RFC 1123 name.',
+      'Give the machine a name that resolves.',
+    ),
+    driver: text(
+      'The NVIDIA driver, as feature discovery labels it, is too old.',
+      'Install a newer driver. Labels that are not there yet are unknown, never a violation.',
+    ),
+    cuda: text(
+      'The CUDA toolkit, as the configured label states it, is too old.',
+      'Install a newer toolkit. Without a toolkitLabel this reason never violates.',
+    ),
+    jetpack: text(
+      'JetPack, as the configured label states it, is too old.',
+      'Flash a newer JetPack. Without a label this reason never violates.',
+    ),
+    'operator-untainted': text(
+      'A node of type operator bears no operator taint.',
+      'Taint the node, or set taintOperatorNodes.',
+    ),
+  },
+  compile: (settings) => settings,
+  check,
+  enforcement: (settings, reason) => (isReason(reason) ? settings.enforcement[reason] : 'enforce'),
+  needs: (_request, subject, phase) => (phase === 'validate' && subject.kind === 'node' ? [subject.node.name] : []),
+  judges: (subject) => subject.kind === 'node',
+  evaluate({ phase, subject, policy, lookups }, settings): RuleResult {
+    if (subject.kind !== 'node') return nothing;
+    if (phase === 'mutate') {
+      return { findings: [], edits: taintOperator(subject.node, policy, settings), notes: [] };
+    }
+    const lookup = lookups.get(subject.node.name) ?? { state: 'offline' };
+    const previous = lookup.state === 'found' ? lookup.node : undefined;
+    const atMost = ceilingOf(subject.node, lookup, policy, settings);
+    const findings = factsOf(subject.node, policy, settings, previous)
+      .filter(({ verdict }) => verdict === 'violates')
+      .map((fact) => toFinding(fact, subject.node, atMost));
+    const notes = lookup.state === 'offline' ? ['no live nodes are given: judged as a first registration'] : [];
+    return { findings, edits: [], notes };
+  },
+});
+
+/** Facts of a node under a policy, for readers other than registration. */
+export function conformanceFacts(node: Node, policy: CompiledPolicy, previous?: Node): readonly Fact[] {
+  return factsOf(node, policy, policy.settings.get(id) as ConformanceSettings, previous);
+}
+
+function text(summary: string, fix: string): ReasonText {
+  return { summary, fix };
+}
+
+function isReason(reason: string): reason is Reason {
+  return (reasons as readonly string[]).includes(reason);
+}
+
+/** A node of type operator without an operator taint gets the configured one. Never under the preset monitor, which patches nothing. */
+function taintOperator(node: Node, policy: CompiledPolicy, settings: ConformanceSettings): readonly Edit[] {
+  const taint = settings.taintOperatorNodes;
+  if (taint === null || policy.policy.preset === 'monitor') return [];
+  if (typeOf(node, policy) !== 'operator' || operatorTaintOf(node, policy) !== undefined) return [];
+  return [{ edit: 'addTaint', taint }];
+}
+
+/** The lowest of: warn for a node that exists or may exist, and the control plane's own ceiling. */
+function ceilingOf(
+  node: Node,
+  lookup: NodeLookup,
+  policy: CompiledPolicy,
+  { controlPlaneAtMost }: ConformanceSettings,
+): Ceiling | undefined {
+  const controlPlane =
+    isControlPlane(node, policy) && controlPlaneAtMost !== 'enforce' ? controlPlaneAtMost : undefined;
+  if (controlPlane === 'audit') return 'audit';
+  const surelyNew = lookup.state === 'absent' || lookup.state === 'offline';
+  return surelyNew ? controlPlane : 'warn';
+}
+
+function toFinding(fact: Fact, node: Node, atMost: Ceiling | undefined): Finding {
+  return {
+    rule: id,
+    reason: fact.reason,
+    field: fact.field,
+    message: `${fact.field} of node ${clip(node.name, 64)} is ${fact.has === '' ? 'missing' : fact.has}, needs ${fact.needs}: ${fact.fix}`,
+    short: `${fact.reason}: has ${fact.has === '' ? 'none' : fact.has}, needs ${fact.needs}`,
+    ...(atMost !== undefined && { atMost }),
+  };
+}
+
+function check(settings: ConformanceSettings, policy: Policy): readonly Contradiction[] {
+  return [...checkTaint(settings, policy), ...checkRuntimes(settings)];
+}
+
+function checkRuntimes({ runtimes }: ConformanceSettings): readonly Contradiction[] {
+  if (Object.keys(runtimes).length > 0) return [];
+  return [
+    {
+      path: ['rules', id, 'runtimes'],
+      message:
+        'no container runtime is allowed, so every node would violate: name one, or set enforcement.container-runtime to off',
+    },
+  ];
+}
+
+/** `taintOperatorNodes` must mark what it is put on. */
+function checkTaint(settings: ConformanceSettings, policy: Policy): readonly Contradiction[] {
+  const taint = settings.taintOperatorNodes;
+  if (taint === null) return [];
+  const marks = policy.nodes.operatorTaints.some(
+    ({ key, value, effects = ['NoSchedule', 'NoExecute'] }) =>
+      key === taint.key && (value === undefined || value === (taint.value ?? '')) && effects.includes(taint.effect),
+  );
+  if (marks) return [];
+  return [
+    {
+      path: ['rules', id, 'taintOperatorNodes'],
+      other: ['nodes', 'operatorTaints'],
+      message:
+        'the taint is none of nodes.operatorTaints, so a node that bears it would still count as untainted: add it there, or use one that is there',
+    },
+  ];
+}

@@ -1,0 +1,186 @@
+import { describeToleration } from '../kube/taint.ts';
+import { clip } from '../kube/text.ts';
+import type { Edit } from '../model/edit.ts';
+import type { Finding } from '../model/finding.ts';
+import type { Workload } from '../model/placement.ts';
+import type { CompiledPolicy } from '../model/policy.ts';
+import type { ClusterView } from '../model/view.ts';
+import { checkProfiles } from '../placement/check-profiles.ts';
+import { exclusionOf, type Placed, place } from '../placement/place.ts';
+import { type Contradiction, defineRule, enforcementSchema, nothing, type RuleResult } from '../rule.ts';
+import { isMirrorPod, isWorkflowPod } from '../workflow-pod.ts';
+
+/*
+ * Sends workflow pods to the nodes they are meant for (the guide's rows "Node Labels" and "Taints" of compute nodes): injects the
+ * matching profile's nodeSelector and tolerations, and into every workflow pod the exclusion of operator nodes.
+ *
+ * Edited fields: spec.nodeSelector, spec.tolerations, spec.affinity.nodeAffinity (required terms). Only ever added to.
+ * The mutating pass never denies; what it could not do is reported by the validating pass.
+ */
+
+interface Settings {
+  readonly enforcement: 'enforce' | 'warn' | 'audit' | 'off';
+  readonly skipSchedulers: readonly string[];
+}
+
+interface Compiled {
+  readonly skipSchedulers: ReadonlySet<string>;
+}
+
+const id = 'placement';
+
+export const placement = defineRule<Settings, Compiled>({
+  id,
+  summary:
+    'Each workflow pod gets the nodeSelector and tolerations of its profile, and the exclusion of operator nodes.',
+  on: [{ group: '', resource: 'pods', operations: ['CREATE'] }],
+  settings: {
+    defaults: { enforcement: 'enforce', skipSchedulers: [] },
+    schema: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'Injects selector, tolerations and exclusion into workflow pods.',
+      properties: {
+        enforcement: enforcementSchema(
+          ['enforce', 'warn', 'audit', 'off'],
+          'enforce = patch, and deny a conflict; warn and audit = patch nothing and report what is missing.',
+        ),
+        skipSchedulers: {
+          type: 'array',
+          items: { type: 'string', minLength: 1 },
+          uniqueItems: true,
+          description: 'Names of schedulers whose pods get no selector and no tolerations; the exclusion always.',
+        },
+      },
+    },
+  },
+  reasons: {
+    conflict: {
+      summary: 'The pod’s own nodeSelector or required affinity rules out the node type that its profile needs.',
+      fix: 'Remove the node-type constraint from the pod, or ask for what that node type offers. The message names the profile and why it was chosen.',
+    },
+    'no-node': {
+      summary: 'No live node has the type that the pod’s profile needs, and the profile says whenNoNodeMatches: deny.',
+      fix: 'Add a node of that type, label an existing one, or set whenNoNodeMatches to auto, inject or skip.',
+    },
+    'selector-left-out': {
+      summary:
+        'No live node has the type that the pod’s profile needs, so the selector was left out (whenNoNodeMatches).',
+      fix: 'Label the nodes that should run such pods with their node type.',
+    },
+    'only-operator-nodes': {
+      summary: 'Every live node is an operator node, so the exclusion leaves the pod nowhere to run.',
+      fix: 'Add compute, gpu or jetson nodes; on a single-machine cluster map the node’s label value to shared (nodes.types).',
+    },
+    'not-injected': {
+      summary:
+        'The pod lacks what placement would inject: placement does not patch under this enforcement, or the patch was skipped or undone.',
+      fix: 'Set placement to enforce, or write the listed fields into the pod.',
+    },
+  },
+  compile: (settings) => ({ skipSchedulers: new Set(settings.skipSchedulers) }),
+  check: (_settings, policy): readonly Contradiction[] => checkProfiles(policy),
+  enforcement: (settings) => settings.enforcement,
+  needs: () => [],
+  judges: (subject, policy) => subject.kind === 'pod' && isWorkflowPod(subject.pod, policy),
+  evaluate({ phase, request, subject, policy, view }): RuleResult {
+    if (subject.kind !== 'pod' || isMirrorPod(subject.pod, request)) return nothing;
+    const placed = placeWorkload(subject.pod, policy, view);
+    if (phase === 'mutate') {
+      return policy.enforcementOf(id, '') === 'enforce' ? { findings: [], edits: placed.edits, notes: [] } : nothing;
+    }
+    return { findings: report(subject.pod, placed, policy, view), edits: [], notes: [] };
+  },
+});
+
+/** Places a workflow pod by the policy: what this rule does, and what the guard judges where this rule only reports. */
+export function placeWorkload(pod: Workload, policy: CompiledPolicy, view: ClusterView): Placed {
+  const compiled = policy.settings.get(id) as Compiled;
+  return place(pod, policy, compiled.skipSchedulers, view);
+}
+
+function report(pod: Workload, placed: Placed, policy: CompiledPolicy, view: ClusterView): readonly Finding[] {
+  const findings: Finding[] = [];
+  const { profile } = placed.profile;
+  const { typeLabel } = policy.policy.nodes;
+  const wanted = `${typeLabel}=${placed.profile.values.join('|')}`;
+  const spec = `${pod.path}spec`;
+  if (placed.conflict) {
+    const pinned = Object.hasOwn(pod.placement.nodeSelector, typeLabel);
+    const field = pinned ? `${spec}.nodeSelector[${typeLabel}]` : `${spec}.affinity.nodeAffinity`;
+    findings.push({
+      rule: id,
+      reason: 'conflict',
+      field,
+      message: `${field} rules out ${wanted}, which the profile ${profile.name} needs (${whyProfile(pod, placed)}): remove it, or do not ask for what that profile stands for`,
+      short: `${field} rules out ${wanted}, needed by profile ${profile.name}`,
+    });
+  }
+  if (profile.nodeType !== undefined && profile.whenNoNodeMatches === 'deny' && view.state === 'synced') {
+    if (!view.hasType(profile.nodeType)) {
+      findings.push({
+        rule: id,
+        reason: 'no-node',
+        field: `${spec}.nodeSelector`,
+        message: `no live node has ${wanted}, which the profile ${profile.name} needs (${whyProfile(pod, placed)}): add or label such a node`,
+        short: `no live node has ${wanted} (profile ${profile.name})`,
+      });
+    }
+  }
+  if (placed.leftOut !== undefined) {
+    const because =
+      placed.leftOut.why === 'offered-elsewhere'
+        ? `node ${clip(placed.leftOut.node?.name ?? '', 40)} offers what the pod asks for`
+        : 'whenNoNodeMatches is skip';
+    findings.push({
+      rule: id,
+      reason: 'selector-left-out',
+      field: `${spec}.nodeSelector`,
+      message: `no live node has ${wanted}, so the selector of profile ${profile.name} is left out: ${because}; label the nodes that should run such pods with ${wanted}`,
+      short: `no node has ${wanted}: selector left out`,
+      atMost: 'warn',
+    });
+  }
+  if (view.known && exclusionOf(policy) !== undefined && view.onlyOperatorNodes()) {
+    findings.push({
+      rule: id,
+      reason: 'only-operator-nodes',
+      field: `${spec}.affinity`,
+      message: `every live node is an operator node, so the pod can run nowhere: add a node of another type, or map the node's ${typeLabel} value to shared under nodes.types of the policy file`,
+      short: 'every live node is an operator node: map its type to "shared" or add nodes',
+      atMost: 'warn',
+    });
+  }
+  if (placed.edits.length > 0) {
+    const list = placed.edits.map(describeEdit).join('; ');
+    findings.push({
+      rule: id,
+      reason: 'not-injected',
+      field: spec,
+      message: `placement (profile ${profile.name}) would add: ${list}`,
+      short: `profile ${profile.name} would add ${placed.edits.length} field${placed.edits.length === 1 ? '' : 's'} to the pod`,
+      // Under enforce the guard answers for a missing exclusion; the rest is for the record.
+      atMost: policy.enforcementOf(id, '') === 'enforce' ? 'audit' : 'warn',
+    });
+  }
+  return findings;
+}
+
+/** What made the pod match its profile, for people. */
+function whyProfile(pod: Workload, placed: Placed): string {
+  const resource = pod.demands.resources.find((name) => placed.profile.resources.some((glob) => glob(name)));
+  return resource === undefined ? 'see profiles in the policy file' : `it asks for ${clip(resource, 64)}`;
+}
+
+function describeEdit(edit: Edit): string {
+  switch (edit.edit) {
+    case 'setNodeSelector':
+      return `nodeSelector ${edit.key}=${edit.value}`;
+    case 'addToleration':
+      return `toleration ${describeToleration(edit.toleration)}`;
+    case 'addTermExpression':
+      return `node affinity ${edit.expression.key} ${edit.expression.operator} [${edit.expression.values.join(', ')}]`;
+    default:
+      return edit.edit;
+  }
+}

@@ -1,0 +1,113 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse, stringify } from 'yaml';
+import { clusterNodes, fixtureNode, type KubeObject, osmoPods } from '../support/fixtures.ts';
+import { apply, type Operation } from '../support/json-patch.ts';
+
+/** A golden case as its file holds it. */
+export interface Case {
+  readonly name: string;
+  readonly input: {
+    /** A rendered OSMO pod: file name, or `file#index` for a later pod of it. */
+    readonly pod?: string;
+    /** A node of the fixture cluster. */
+    readonly node?: string;
+    /** A whole object instead. */
+    readonly object?: KubeObject;
+    /** Changes to it, as JSON Patch. */
+    readonly tweak?: readonly Operation[];
+  };
+  readonly context?: {
+    /** Policy file content, apiVersion and kind left out. */
+    readonly policy?: KubeObject;
+    /** `cluster` = the whole fixture cluster; else nodes as in `input`. Left out: offline. */
+    readonly nodes?: 'cluster' | readonly NodeEntry[];
+    readonly user?: string;
+    readonly groups?: readonly string[];
+  };
+  readonly expected: Expected;
+}
+
+export interface NodeEntry {
+  readonly node?: string;
+  readonly object?: KubeObject;
+  readonly tweak?: readonly Operation[];
+}
+
+/** What every entry (core, HTTP, CLI) must answer. */
+export interface Expected {
+  readonly allowed: boolean;
+  readonly status?: { readonly code: number; readonly reason: string; readonly message: string };
+  /** `rule/reason enforcement field`. */
+  readonly findings: readonly string[];
+  readonly warnings: readonly string[];
+  readonly patch: readonly unknown[];
+  readonly exemptions?: readonly string[];
+}
+
+export interface CaseFile {
+  readonly rule: string;
+  readonly topic: string;
+  readonly path: string;
+  readonly cases: readonly Case[];
+}
+
+const root = join(import.meta.dirname, 'cases');
+
+/** All case files: `cases/<rule id>/<reason or topic>.yaml`. */
+export function readCaseFiles(): readonly CaseFile[] {
+  return readdirSync(root)
+    .sort()
+    .flatMap((rule) =>
+      readdirSync(join(root, rule))
+        .sort()
+        .map((file) => {
+          const path = join(root, rule, file);
+          return { rule, topic: file.replace(/\.yaml$/, ''), path, cases: parse(readFileSync(path, 'utf8')) };
+        }),
+    );
+}
+
+/** Writes the answers into a case file: `UPDATE_GOLDEN=1`, to be read before it is committed. */
+export function writeCaseFile({ path }: CaseFile, cases: readonly Case[]): void {
+  writeFileSync(path, stringify(cases, { lineWidth: 0 }));
+}
+
+/** The object that a case is about. */
+export function inputObject({ input }: Case): KubeObject {
+  return tweaked(
+    input.pod !== undefined
+      ? podOf(input.pod)
+      : input.node !== undefined
+        ? fixtureNode(input.node)
+        : (input.object ?? {}),
+    input.tweak,
+  );
+}
+
+/** The live nodes of a case; undefined = offline. */
+export function liveNodes({ context }: Case): readonly KubeObject[] | undefined {
+  if (context?.nodes === undefined) return undefined;
+  if (context.nodes === 'cluster') return clusterNodes();
+  return context.nodes.map(({ node, object, tweak }) =>
+    tweaked(node !== undefined ? fixtureNode(node) : (object ?? {}), tweak),
+  );
+}
+
+/** The policy file of a case, as text. */
+export function policyText({ context }: Case): string {
+  return stringify({ apiVersion: 'osmo-admission/v1alpha1', kind: 'AdmissionPolicy', ...context?.policy });
+}
+
+function podOf(reference: string): KubeObject {
+  const [file = '', index = '0'] = reference.split('#');
+  const pod = osmoPods(file)[Number(index)];
+  if (pod === undefined) throw new Error(`no pod ${reference}`);
+  return pod;
+}
+
+function tweaked(object: KubeObject, tweak: readonly Operation[] = []): KubeObject {
+  const result: unknown = apply(object, tweak);
+  if (typeof result !== 'object' || result === null) throw new Error('a tweak left no object');
+  return { ...result };
+}

@@ -1,0 +1,204 @@
+import supertest from 'supertest';
+import { type Admission, createAdmit } from '../../src/admission/admit.ts';
+import { createReviewHandler } from '../../src/admission/handler.ts';
+import { run } from '../../src/cli/run.ts';
+import { parseNodes } from '../../src/cluster/nodes-file.ts';
+import { createPolicyParser } from '../../src/config/parse.ts';
+import { readRequest } from '../../src/policy/model/read-request.ts';
+import type { AuditRecord } from '../../src/policy/model/record.ts';
+import type { Phase } from '../../src/policy/model/request.ts';
+import { type NodeSource, offlineNodes } from '../../src/policy/model/snapshot.ts';
+import { rules } from '../../src/policy/rules/index.ts';
+import { createAdmissionEndpoint } from '../../src/server/admission-endpoint.ts';
+import { createAdmissionListener, createApp } from '../../src/server/app.ts';
+import { apply, type Operation } from '../support/json-patch.ts';
+import { type Case, type Expected, inputObject, liveNodes, policyText } from './case.ts';
+
+/*
+ * Three ways to ask the product about one case: the pure core, HTTP, and the command line. Each answers with what the case's
+ * file expects, so that a difference between any two is a failed case.
+ */
+
+/** The clock of golden cases: 2026-11-25T12:00:00Z. */
+const nowMs = Date.UTC(2026, 10, 25, 12);
+
+const parser = createPolicyParser({ rules });
+
+interface World {
+  readonly admit: ReturnType<typeof createAdmit>;
+}
+
+function worldOf(golden: Case): World {
+  const policy = parser(policyText(golden), 'policy.yaml');
+  const live = liveNodes(golden);
+  return {
+    admit: createAdmit({
+      rules,
+      policy: () => policy,
+      nodes: live === undefined ? offlineNodes : fileNodes(live),
+      now: () => nowMs,
+      monotonic: () => 0,
+    }),
+  };
+}
+
+/** Nodes as a --nodes file gives them: complete by definition. */
+function fileNodes(live: readonly unknown[]): NodeSource {
+  const nodes = parseNodes(JSON.stringify({ apiVersion: 'v1', kind: 'NodeList', items: live }), 'nodes.json');
+  const snapshot = { state: 'synced' as const, nodes, resourceVersion: '', confirmedAtMs: undefined };
+  return {
+    snapshot: () => snapshot,
+    lookUp: (name) => {
+      const node = nodes.get(name);
+      return Promise.resolve(node === undefined ? { state: 'absent' } : { state: 'found', node });
+    },
+  };
+}
+
+/** A review as the API server would send it. */
+export function reviewOf(golden: Case, object: unknown): Readonly<Record<string, unknown>> {
+  const node = Reflect.get(Object(object), 'kind') === 'Node';
+  const metadata: unknown = Reflect.get(Object(object), 'metadata');
+  return {
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    request: {
+      uid: '0b4f2a2e-0000-4000-8000-000000000000',
+      kind: { group: '', version: 'v1', kind: node ? 'Node' : 'Pod' },
+      resource: { group: '', version: 'v1', resource: node ? 'nodes' : 'pods' },
+      name: Reflect.get(Object(metadata), 'name') ?? '',
+      ...(!node && { namespace: Reflect.get(Object(metadata), 'namespace') ?? 'default' }),
+      operation: 'CREATE',
+      userInfo: { username: golden.context?.user ?? '', groups: golden.context?.groups ?? [] },
+      object,
+      oldObject: null,
+      dryRun: false,
+    },
+  };
+}
+
+export async function throughCore(golden: Case): Promise<Expected> {
+  const { admit } = worldOf(golden);
+  const ask = async (phase: Phase, object: unknown): Promise<Admission> => {
+    const review = reviewOf(golden, object);
+    return admit(phase, readRequest(review.request), 1_000);
+  };
+  const object = inputObject(golden);
+  const mutated = await ask('mutate', object);
+  const validated = await ask('validate', apply(object, mutated.patch));
+  return expectedOf(validated.record, mutated.patch, validated.response);
+}
+
+export async function throughHttp(golden: Case): Promise<Expected> {
+  const records: AuditRecord[] = [];
+  const handler = createReviewHandler({
+    admit: worldOf(golden).admit,
+    rules,
+    audit: { write: (record) => records.push(record) },
+    observer: { decided: () => undefined, failed: () => undefined },
+    log: () => undefined,
+  });
+  const listener = createAdmissionListener(createAdmissionEndpoint({ handler, ...endpointDefaults }), createApp());
+  const post = async (phase: Phase, object: unknown): Promise<Readonly<Record<string, unknown>>> => {
+    const answer = await supertest(listener)
+      .post(`/${phase}?timeout=5s`)
+      .set('Content-Type', 'application/json')
+      .send(JSON.stringify(reviewOf(golden, object)));
+    if (answer.status !== 200) throw new Error(`${answer.status} ${answer.text}`);
+    const body: { response: Readonly<Record<string, unknown>> } = JSON.parse(answer.text);
+    return body.response;
+  };
+  const object = inputObject(golden);
+  const mutated = await post('mutate', object);
+  const patch: Operation[] =
+    typeof mutated.patch === 'string' ? JSON.parse(Buffer.from(mutated.patch, 'base64').toString()) : [];
+  const response = await post('validate', apply(object, patch));
+  const record = records.at(-1);
+  if (record === undefined) throw new Error('no audit record');
+  return expectedOf(record, patch, response);
+}
+
+const endpointDefaults = { onClientError: () => undefined, now: () => 0 };
+
+/** The case through `osmo-admission review -o json`, files and exit code included. */
+export async function throughCli(
+  golden: Case,
+  directory: { write(name: string, text: string): string },
+): Promise<{ expected: Expected; exitCode: number }> {
+  const live = liveNodes(golden);
+  const args = [
+    'review',
+    '-o',
+    'json',
+    '-f',
+    directory.write('object.json', JSON.stringify(inputObject(golden))),
+    '--config',
+    directory.write('policy.yaml', policyText(golden)),
+  ];
+  if (live !== undefined)
+    args.push(
+      '--nodes',
+      directory.write('nodes.json', JSON.stringify({ apiVersion: 'v1', kind: 'NodeList', items: live })),
+    );
+  if (golden.context?.user !== undefined) args.push('--as', golden.context.user);
+  for (const group of golden.context?.groups ?? []) args.push('--as-group', group);
+  let stdout = '';
+  let stderr = '';
+  const exitCode = await run(args, {
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+    readStdin: () => Promise.resolve(''),
+    env: {},
+    now: () => nowMs,
+  });
+  if (stdout === '') throw new Error(`exit ${exitCode}: ${stderr}`);
+  const [result] = JSON.parse(stdout).results;
+  if (result.error !== undefined) throw new Error(result.error);
+  return {
+    exitCode,
+    expected: {
+      allowed: result.outcome === 'admitted',
+      ...(result.status !== undefined && { status: result.status }),
+      findings: result.findings.map(findingLine),
+      warnings: result.warnings,
+      patch: result.patch,
+      ...exemptionLines(result.exemptions),
+    },
+  };
+}
+
+function expectedOf(
+  record: AuditRecord,
+  patch: readonly unknown[],
+  response: Readonly<Record<string, unknown>> | Admission['response'],
+): Expected {
+  const {
+    allowed,
+    status,
+    warnings = [],
+  }: { allowed: boolean; status?: Expected['status']; warnings?: readonly string[] } = JSON.parse(
+    JSON.stringify(response),
+  );
+  return {
+    allowed,
+    ...(status !== undefined && { status }),
+    findings: record.findings.map(findingLine),
+    warnings,
+    patch: JSON.parse(JSON.stringify(patch)),
+    ...exemptionLines(record.exemptions),
+  };
+}
+
+function findingLine({ rule, reason, enforcement, field }: AuditRecord['findings'][number]): string {
+  return `${rule}/${reason} ${enforcement} ${field}`;
+}
+
+function exemptionLines(exemptions: AuditRecord['exemptions']): { exemptions?: readonly string[] } {
+  return exemptions.length === 0
+    ? {}
+    : { exemptions: exemptions.map(({ reason, rules: exempted }) => `${reason}: ${exempted.join(', ')}`) };
+}

@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+
+// `./node_modules/.bin/vitest` run by hand takes the machine's own Node; the scripts of package.json take the pinned one.
+if (Number(process.versions.node.split('.')[0]) < 26) {
+  throw new Error(
+    `The tests run on the project's own Node 26, not on ${process.version}: use "npm test" or "npx vitest".`,
+  );
+}
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/e2e/**'], testTimeout: 30_000 } },
+    ],
+  },
+});
