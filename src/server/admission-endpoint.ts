@@ -1,0 +1,126 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Answer, ReviewHandler } from '../policy/model/handler.ts';
+import type { Phase } from '../policy/model/request.ts';
+import { parseGoDuration } from './go-duration.ts';
+import { sendStatus } from './status.ts';
+
+/** Objects are at most 3 MiB, and a review holds object and oldObject beside its own fields. */
+export const maxBodyBytes = 7 * 1024 * 1024;
+
+/** What kube-apiserver waits when a webhook configuration names no timeout. */
+const defaultTimeoutMs = 10_000;
+
+/** Kept back from the API server's timeout for the way there and back, so that our answer arrives before it gives up. */
+const timeoutMarginMs = 250;
+
+/** What went wrong with a request before it could be judged: a few fixed words, for a metric. */
+export type ClientError = 'aborted' | 'content-type' | 'encoding' | 'too-large' | 'timeout-parameter' | 'method';
+
+export interface AdmissionEndpointOptions {
+  readonly handler: ReviewHandler;
+  readonly onClientError: (kind: ClientError) => void;
+  /** A monotonic clock in milliseconds. */
+  readonly now: () => number;
+}
+
+export type RequestListener = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** The phase that a path stands for; undefined for paths that are not ours. */
+export function phaseOf(url: string): Phase | undefined {
+  const end = url.indexOf('?');
+  const path = end === -1 ? url : url.slice(0, end);
+  if (path === '/mutate') return 'mutate';
+  return path === '/validate' ? 'validate' : undefined;
+}
+
+/** Answers POST /mutate and /validate, off express's stack: the API server waits for it on every pod. */
+export function createAdmissionEndpoint({ handler, onClientError, now }: AdmissionEndpointOptions): RequestListener {
+  const refuse = (response: ServerResponse, kind: ClientError, code: number, message: string, close = false): void => {
+    onClientError(kind);
+    sendStatus(response, code, message, { ...(kind === 'method' && { Allow: 'POST' }), ...(close && { Connection: 'close' }) });
+  };
+  return (request, response) => {
+    const url = request.url ?? '';
+    const phase = phaseOf(url);
+    if (phase === undefined) return sendStatus(response, 404, 'there is nothing here');
+    if (request.method !== 'POST') {
+      return refuse(response, 'method', 405, `${request.method} is not served here: send an AdmissionReview by POST`);
+    }
+    if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
+      return refuse(response, 'content-type', 415, 'the content type must be application/json');
+    }
+    if (request.headers['content-encoding'] !== undefined) {
+      return refuse(response, 'encoding', 415, 'a content encoding is not understood: send the review as it is');
+    }
+    const timeoutMs = timeoutOf(url);
+    if (timeoutMs === undefined) {
+      return refuse(response, 'timeout-parameter', 400, 'the parameter timeout must be a duration such as 10s');
+    }
+    // The body is not read to its end: the connection cannot serve another request.
+    const tooLarge = (): void =>
+      refuse(response, 'too-large', 413, `the body is larger than ${maxBodyBytes} bytes, which no AdmissionReview is`, true);
+    if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) return tooLarge();
+
+    const startedMs = now();
+    readBody(request, {
+      onTooLarge: tooLarge,
+      onAborted: () => onClientError('aborted'),
+      onBody: (body) => {
+        const deadlineMs = timeoutMs - timeoutMarginMs - (now() - startedMs);
+        const answer = handler(phase, body, Math.max(1, deadlineMs));
+        if (answer instanceof Promise) void answer.then((later) => send(response, later));
+        else send(response, answer);
+      },
+    });
+  };
+}
+
+function timeoutOf(url: string): number | undefined {
+  const query = url.indexOf('?');
+  if (query === -1) return defaultTimeoutMs;
+  const text = new URLSearchParams(url.slice(query + 1)).get('timeout');
+  return text === null ? defaultTimeoutMs : parseGoDuration(text);
+}
+
+interface BodyCallbacks {
+  readonly onBody: (body: Buffer) => void;
+  readonly onTooLarge: () => void;
+  readonly onAborted: () => void;
+}
+
+/** Gathers a body of bounded size. Exactly one of the callbacks is called, once. */
+function readBody(request: IncomingMessage, { onBody, onTooLarge, onAborted }: BodyCallbacks): void {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  let settled = false;
+  request.on('data', (chunk: Buffer) => {
+    if (settled) return;
+    length += chunk.length;
+    if (length > maxBodyBytes) {
+      settled = true;
+      onTooLarge();
+      return;
+    }
+    chunks.push(chunk);
+  });
+  request.on('end', () => {
+    if (settled) return;
+    settled = true;
+    const [only] = chunks;
+    onBody(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length));
+  });
+  const abort = (): void => {
+    if (settled) return;
+    settled = true;
+    onAborted();
+  };
+  request.on('error', abort);
+  request.on('close', abort);
+}
+
+function send(response: ServerResponse, { status, contentType, body }: Answer): void {
+  // The client may have hung up while a look-up was under way.
+  if (response.destroyed) return;
+  response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(body) });
+  response.end(body);
+}

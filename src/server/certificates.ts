@@ -1,0 +1,107 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { type Log, watchFiles } from '../config/watch-files.ts';
+
+/** A serving certificate with its key, as files hold them, checked to belong together. */
+export interface KeyPair {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  /** Seconds of the Unix epoch. */
+  readonly expiresAt: number;
+}
+
+/** A certificate or key that cannot be used; the message names the file and the fix. */
+export class CertificateError extends Error {
+  override readonly name = 'CertificateError';
+}
+
+export interface CertificateOptions {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly pollMs: number;
+  readonly log: Log;
+  /** Called with each new pair, and with each failure to read one. */
+  readonly onReload: (outcome: 'success' | 'failure') => void;
+  readonly events?: boolean;
+}
+
+export interface Certificates {
+  current(): KeyPair;
+  /** Why the files on disk are not what is served; empty while they are. */
+  error(): string;
+  /** Calls back with each new pair. */
+  onChange(listener: (pair: KeyPair) => void): void;
+  close(): void;
+}
+
+/**
+ * Loads a serving certificate and keeps it: reads the files again when they change. A pair that does not belong together (it is being
+ * written) or cannot be read leaves the old one in place.
+ * @throws CertificateError if the first load fails.
+ */
+export async function startCertificates(options: CertificateOptions): Promise<Certificates> {
+  const { certFile, keyFile, pollMs, log, onReload, events = true } = options;
+  let pair = parsePair(await readPem(certFile), await readPem(keyFile), options);
+  let error = '';
+  const listeners: ((fresh: KeyPair) => void)[] = [];
+  onReload('success');
+  const watcher = watchFiles({
+    paths: [certFile, keyFile],
+    pollMs,
+    events,
+    log,
+    onChange: (contents) => {
+      const cert = contents.get(certFile);
+      const key = contents.get(keyFile);
+      try {
+        if (cert === undefined) throw new CertificateError(`${certFile}: cannot be read`);
+        if (key === undefined) throw new CertificateError(`${keyFile}: cannot be read`);
+        const recovered = error !== '';
+        if (cert.equals(pair.cert) && key.equals(pair.key)) {
+          error = '';
+          if (recovered) log('info', 'the certificate files are as they were', { certFile });
+          return;
+        }
+        const fresh = parsePair(cert, key, options);
+        // A pair that the TLS library refuses must not replace one that it serves.
+        for (const listener of listeners) listener(fresh);
+        pair = fresh;
+        error = '';
+        log('info', 'certificate reloaded', { certFile, expires: new Date(fresh.expiresAt * 1000).toISOString() });
+        onReload('success');
+      } catch (failure) {
+        error = failure instanceof Error ? failure.message : String(failure);
+        log('error', 'certificate not reloaded; the old one is served', { error });
+        onReload('failure');
+      }
+    },
+  });
+  return { current: () => pair, error: () => error, onChange: (listener) => void listeners.push(listener), close: () => watcher.close() };
+}
+
+async function readPem(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new CertificateError(`${path}: cannot be read (${error instanceof Error ? error.message : String(error)})`);
+  }
+}
+
+/** Checks that certificate and key parse and belong together. */
+export function parsePair(cert: Buffer, key: Buffer, { certFile, keyFile }: { readonly certFile: string; readonly keyFile: string }): KeyPair {
+  const certificate = parse(() => new X509Certificate(cert), certFile, 'holds no PEM certificate');
+  const privateKey = parse(() => createPrivateKey(key), keyFile, 'holds no unencrypted PEM private key');
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new CertificateError(`${keyFile}: is not the key of ${certFile} (they may be being written): give the two files of one pair`);
+  }
+  return { cert, key, expiresAt: Math.floor(certificate.validToDate.getTime() / 1000) };
+}
+
+function parse<T>(read: () => T, file: string, fault: string): T {
+  try {
+    return read();
+  } catch {
+    // The library's message may quote the file, and the file may hold a key.
+    throw new CertificateError(`${file}: ${fault}`);
+  }
+}

@@ -1,0 +1,15 @@
+const units: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/**
+ * A duration as Go's time.ParseDuration reads it (`10s`, `1m30s`, `1.5s`, `500ms`), in milliseconds; undefined for what it
+ * refuses. A negative duration is refused too: nothing here runs backwards.
+ */
+export function parseGoDuration(text: string): number | undefined {
+  if (text === '0') return 0;
+  if (!/^(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|ms|s|m|h))+$/.test(text) || text.length > 64) return undefined;
+  let total = 0;
+  for (const [, number = '', unit = ''] of text.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)/g)) {
+    total += Number(number) * (units[unit] ?? 0);
+  }
+  return total;
+}

@@ -1,0 +1,36 @@
+import type { ServerResponse } from 'node:http';
+
+const reasons: Readonly<Record<number, string>> = {
+  400: 'BadRequest',
+  404: 'NotFound',
+  405: 'MethodNotAllowed',
+  408: 'Timeout',
+  413: 'RequestEntityTooLarge',
+  415: 'UnsupportedMediaType',
+  500: 'InternalError',
+};
+
+/** An error as a Kubernetes Status: kube-apiserver's webhook client decodes it and shows its message. */
+export function statusBody(code: number, message: string): string {
+  return JSON.stringify({
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message: `osmo-admission: ${message}`,
+    reason: reasons[code] ?? 'Unknown',
+    code,
+  });
+}
+
+/** Writes an error and ends the response. Never with Retry-After: kube-apiserver would send the same review again each second. */
+export function sendStatus(
+  response: ServerResponse,
+  code: number,
+  message: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const body = statusBody(code, message);
+  response.writeHead(code, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body), ...headers });
+  response.end(body);
+}
