@@ -88,7 +88,7 @@ const directory = mkdtempSync(join(tmpdir(), 'osmo-admission-demo-'));
 const auditFile = join(directory, 'audit.log');
 const server = await startServer();
 try {
-  for (const scene of scenes) await play(scene, server.client);
+  for (const [index, scene] of scenes.entries()) await play(scene, index + 1, server.client);
   await server.stop();
   showAudit();
   sayNext();
@@ -168,10 +168,7 @@ async function startServer(): Promise<DemoServer> {
   };
 }
 
-let number = 0;
-
-async function play({ title, object }: Scene, client: ReviewClient): Promise<void> {
-  number += 1;
+async function play({ title, object }: Scene, number: number, client: ReviewClient): Promise<void> {
   say(`\n${bold(`${number}. ${title}`)}`);
   const mutation = await client.review('mutate', object);
   const patch: Operation[] =

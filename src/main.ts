@@ -1,24 +1,49 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { run } from './cli/run.ts';
+import { setTimeout as wait } from 'node:timers/promises';
+import { type CliIo, exitCodes } from './cli/io.ts';
+import { type Command, run } from './cli/run.ts';
+import type { Log } from './config/watch-files.ts';
 
 /** The composition root: the one place that touches the process. */
+
 const manifest: { version: string } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8'));
 
-process.exitCode = await run(
-  process.argv.slice(2),
-  {
-    stdout: (chunk) => void process.stdout.write(chunk),
-    stderr: (chunk) => void process.stderr.write(chunk),
-    readStdin: () => text(process.stdin),
-    env: process.env,
-    now: Date.now,
-  },
-  {
-    version: async (_args, io) => {
-      io.stdout(`osmo-admission ${manifest.version} (node ${process.version})\n`);
-      return 0;
+const io: CliIo = {
+  stdout: (chunk) => void process.stdout.write(chunk),
+  stderr: (chunk) => void process.stderr.write(chunk),
+  readStdin: () => text(process.stdin),
+  env: process.env,
+  now: Date.now,
+};
+
+/** The operational log: one JSON object a line on standard error; audit records go elsewhere. */
+const log: Log = (level, message, fields) => {
+  process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })}\n`);
+};
+
+const version: Command = async () => {
+  io.stdout(`osmo-admission ${manifest.version} (node ${process.version})\n`);
+  return exitCodes.ok;
+};
+
+const serveCommand: Command = async (args) => {
+  // Loaded here, so that review and policy start without a server's libraries.
+  const { serve } = await import('./serve.ts');
+  return serve(args, io, {
+    log,
+    onStop: (listener) => {
+      for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => listener(signal));
     },
-  },
-);
+    writeStdout: (chunk, done) => void process.stdout.write(chunk, done),
+    now: Date.now,
+    monotonic: () => performance.now(),
+    random: Math.random,
+    sleep: async (ms, signal) => {
+      await wait(ms, undefined, { signal }).catch(() => undefined);
+    },
+  });
+};
+
+process.exitCode = await run(process.argv.slice(2), io, { version, serve: serveCommand });

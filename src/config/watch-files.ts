@@ -3,7 +3,11 @@ import { type FSWatcher, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-export type Log = (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+export type Log = (
+  level: 'info' | 'warn' | 'error',
+  message: string,
+  fields?: Readonly<Record<string, unknown>>,
+) => void;
 
 export interface WatchFilesOptions {
   readonly paths: readonly string[];
@@ -59,7 +63,10 @@ export function watchFiles(options: WatchFilesOptions): FileWatcher {
     try {
       onChange(contents);
     } catch (error) {
-      log('error', 'a changed file could not be used', { paths, error: error instanceof Error ? error.message : String(error) });
+      log('error', 'a changed file could not be used', {
+        paths,
+        error: error instanceof Error ? error.message : String(error),
+      });
     }
   };
   const run = (): void => {
@@ -76,10 +83,12 @@ export function watchFiles(options: WatchFilesOptions): FileWatcher {
       }
     });
   };
-  const watchers = events ? watchDirectories(new Set(paths.map(dirname)), log, () => {
-    clearTimeout(settle);
-    settle = setTimeout(run, settleMs);
-  }) : [];
+  const watchers = events
+    ? watchDirectories(new Set(paths.map(dirname)), log, () => {
+        clearTimeout(settle);
+        settle = setTimeout(run, settleMs);
+      })
+    : [];
   const timer = setInterval(run, pollMs);
   timer.unref();
   run();
@@ -98,10 +107,15 @@ function watchDirectories(directories: ReadonlySet<string>, log: Log, onEvent: (
     try {
       const watcher = watch(directory, { persistent: false }, onEvent);
       // The directory may be removed under us; the poll goes on.
-      watcher.on('error', (error) => log('warn', 'file events have stopped; the poll goes on', { directory, error: error.message }));
+      watcher.on('error', (error) =>
+        log('warn', 'file events have stopped; the poll goes on', { directory, error: error.message }),
+      );
       return [watcher];
     } catch (error) {
-      log('warn', 'no file events here; the poll goes on', { directory, error: error instanceof Error ? error.message : String(error) });
+      log('warn', 'no file events here; the poll goes on', {
+        directory,
+        error: error instanceof Error ? error.message : String(error),
+      });
       return [];
     }
   });

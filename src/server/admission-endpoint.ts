@@ -37,7 +37,10 @@ export function phaseOf(url: string): Phase | undefined {
 export function createAdmissionEndpoint({ handler, onClientError, now }: AdmissionEndpointOptions): RequestListener {
   const refuse = (response: ServerResponse, kind: ClientError, code: number, message: string, close = false): void => {
     onClientError(kind);
-    sendStatus(response, code, message, { ...(kind === 'method' && { Allow: 'POST' }), ...(close && { Connection: 'close' }) });
+    sendStatus(response, code, message, {
+      ...(kind === 'method' && { Allow: 'POST' }),
+      ...(close && { Connection: 'close' }),
+    });
   };
   return (request, response) => {
     const url = request.url ?? '';
@@ -58,7 +61,13 @@ export function createAdmissionEndpoint({ handler, onClientError, now }: Admissi
     }
     // The body is not read to its end: the connection cannot serve another request.
     const tooLarge = (): void =>
-      refuse(response, 'too-large', 413, `the body is larger than ${maxBodyBytes} bytes, which no AdmissionReview is`, true);
+      refuse(
+        response,
+        'too-large',
+        413,
+        `the body is larger than ${maxBodyBytes} bytes, which no AdmissionReview is`,
+        true,
+      );
     if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) return tooLarge();
 
     const startedMs = now();

@@ -11,7 +11,10 @@ export function createApp(): Express {
       .status(404)
       .type('application/json')
       .send(
-        statusBody(404, `there is no ${request.method} ${request.path.slice(0, 64)} here: POST an AdmissionReview to /mutate or /validate; health and metrics are on a port of their own`),
+        statusBody(
+          404,
+          `there is no ${request.method} ${request.path.slice(0, 64)} here: POST an AdmissionReview to /mutate or /validate; health and metrics are on a port of their own`,
+        ),
       );
   });
   const onError: ErrorRequestHandler = (_error, _request, response, next) => {

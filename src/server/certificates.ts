@@ -76,7 +76,12 @@ export async function startCertificates(options: CertificateOptions): Promise<Ce
       }
     },
   });
-  return { current: () => pair, error: () => error, onChange: (listener) => void listeners.push(listener), close: () => watcher.close() };
+  return {
+    current: () => pair,
+    error: () => error,
+    onChange: (listener) => void listeners.push(listener),
+    close: () => watcher.close(),
+  };
 }
 
 async function readPem(path: string): Promise<Buffer> {
@@ -88,11 +93,17 @@ async function readPem(path: string): Promise<Buffer> {
 }
 
 /** Checks that certificate and key parse and belong together. */
-export function parsePair(cert: Buffer, key: Buffer, { certFile, keyFile }: { readonly certFile: string; readonly keyFile: string }): KeyPair {
+export function parsePair(
+  cert: Buffer,
+  key: Buffer,
+  { certFile, keyFile }: { readonly certFile: string; readonly keyFile: string },
+): KeyPair {
   const certificate = parse(() => new X509Certificate(cert), certFile, 'holds no PEM certificate');
   const privateKey = parse(() => createPrivateKey(key), keyFile, 'holds no unencrypted PEM private key');
   if (!certificate.checkPrivateKey(privateKey)) {
-    throw new CertificateError(`${keyFile}: is not the key of ${certFile} (they may be being written): give the two files of one pair`);
+    throw new CertificateError(
+      `${keyFile}: is not the key of ${certFile} (they may be being written): give the two files of one pair`,
+    );
   }
   return { cert, key, expiresAt: Math.floor(certificate.validToDate.getTime() / 1000) };
 }

@@ -2,7 +2,8 @@
 
 function encode(tag: number, content: Uint8Array): Buffer {
   const { length } = content;
-  const head = length < 128 ? [tag, length] : length < 256 ? [tag, 0x81, length] : [tag, 0x82, length >> 8, length & 255];
+  const head =
+    length < 128 ? [tag, length] : length < 256 ? [tag, 0x81, length] : [tag, 0x82, length >> 8, length & 255];
   return Buffer.concat([Buffer.from(head), content]);
 }
 
@@ -18,7 +19,12 @@ export const context = (tag: number, content: Uint8Array, constructed: boolean):
 
 /** An unsigned integer; a leading zero byte keeps it positive. */
 export function integer(bytes: Uint8Array): Buffer {
-  const trimmed = bytes.subarray(Math.max(0, bytes.findIndex((byte) => byte !== 0)));
+  const trimmed = bytes.subarray(
+    Math.max(
+      0,
+      bytes.findIndex((byte) => byte !== 0),
+    ),
+  );
   return encode(0x02, (trimmed[0] ?? 0) >= 0x80 ? Buffer.concat([Buffer.from([0]), trimmed]) : trimmed);
 }
 

@@ -52,25 +52,75 @@ export function createMetrics(sources: MetricSources): Metrics {
     registers,
   });
   const patched = new Counter({ name: name('patches_total'), help: 'Reviews answered with a patch.', registers });
-  const exempted = new Counter({ name: name('exempted_total'), help: 'Reviews in which an exemption kept a rule from judging.', registers });
-  const failures = new Counter({ name: name('failures_total'), help: 'Reviews that could not be judged: malformed, undecided (a look-up failed) or internal.', labelNames: ['kind'], registers });
-  const clientErrors = new Counter({ name: name('client_errors_total'), help: 'Requests that were refused before they were read as a review.', labelNames: ['kind'], registers });
+  const exempted = new Counter({
+    name: name('exempted_total'),
+    help: 'Reviews in which an exemption kept a rule from judging.',
+    registers,
+  });
+  const failures = new Counter({
+    name: name('failures_total'),
+    help: 'Reviews that could not be judged: malformed, undecided (a look-up failed) or internal.',
+    labelNames: ['kind'],
+    registers,
+  });
+  const clientErrors = new Counter({
+    name: name('client_errors_total'),
+    help: 'Requests that were refused before they were read as a review.',
+    labelNames: ['kind'],
+    registers,
+  });
   const tlsErrors = new Counter({ name: name('tls_errors_total'), help: 'TLS handshakes that failed.', registers });
-  const auditLost = new Counter({ name: name('audit_lost_records_total'), help: 'Audit records that could not be written.', registers });
-  const policyInfo = new Gauge({ name: name('policy_info'), help: 'The policy in force, by digest.', labelNames: ['digest'], registers });
-  const policyReloads = new Counter({ name: name('policy_reloads_total'), help: 'Attempts to load the policy file.', labelNames: ['outcome'], registers });
-  const policyLoaded = new Gauge({ name: name('policy_last_success_timestamp_seconds'), help: 'When the policy in force was loaded.', registers });
-  const policyFailing = new Gauge({ name: name('policy_reload_failing'), help: '1 while the policy file is refused and the last good policy stays in force.', registers });
-  const certificateReloads = new Counter({ name: name('certificate_reloads_total'), help: 'Attempts to load the serving certificate.', labelNames: ['outcome'], registers });
+  const auditLost = new Counter({
+    name: name('audit_lost_records_total'),
+    help: 'Audit records that could not be written.',
+    registers,
+  });
+  const policyInfo = new Gauge({
+    name: name('policy_info'),
+    help: 'The policy in force, by digest.',
+    labelNames: ['digest'],
+    registers,
+  });
+  const policyReloads = new Counter({
+    name: name('policy_reloads_total'),
+    help: 'Attempts to load the policy file.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const policyLoaded = new Gauge({
+    name: name('policy_last_success_timestamp_seconds'),
+    help: 'When the policy in force was loaded.',
+    registers,
+  });
+  const policyFailing = new Gauge({
+    name: name('policy_reload_failing'),
+    help: '1 while the policy file is refused and the last good policy stays in force.',
+    registers,
+  });
+  const certificateReloads = new Counter({
+    name: name('certificate_reloads_total'),
+    help: 'Attempts to load the serving certificate.',
+    labelNames: ['outcome'],
+    registers,
+  });
   for (const kind of ['malformed', 'undecided', 'internal']) failures.inc({ kind }, 0);
   for (const outcome of ['success', 'failure']) {
     policyReloads.inc({ outcome }, 0);
     certificateReloads.inc({ outcome }, 0);
   }
-  gauge(registry, name('certificate_expiry_timestamp_seconds'), 'When the serving certificate expires.', () => sources.certificateExpiry());
+  gauge(registry, name('certificate_expiry_timestamp_seconds'), 'When the serving certificate expires.', () =>
+    sources.certificateExpiry(),
+  );
   gauge(registry, name('node_cache_nodes'), 'Nodes in the cache.', () => sources.nodes().count);
-  gauge(registry, name('node_cache_age_seconds'), 'Time since the API server last confirmed the node cache.', () => sources.nodes().ageSeconds);
-  gauge(registry, name('node_cache_synced'), '1 while the node cache is complete and fresh.', () => (sources.nodes().state === 'synced' ? 1 : 0));
+  gauge(
+    registry,
+    name('node_cache_age_seconds'),
+    'Time since the API server last confirmed the node cache.',
+    () => sources.nodes().ageSeconds,
+  );
+  gauge(registry, name('node_cache_synced'), '1 while the node cache is complete and fresh.', () =>
+    sources.nodes().state === 'synced' ? 1 : 0,
+  );
   gauge(registry, name('resident_memory_bytes'), 'Resident memory of the process.', () => process.memoryUsage.rss());
 
   return {

@@ -128,7 +128,8 @@ function ipName(address: string): Buffer {
 /** Sixteen bytes of an IPv6 address in its usual forms. */
 function ipv6Bytes(address: string): Buffer {
   const [head = '', tail] = address.split('::');
-  const groups = (text: string): number[] => (text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16)));
+  const groups = (text: string): number[] =>
+    text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
   const before = groups(head);
   const after = tail === undefined ? [] : groups(tail);
   const all = [...before, ...Array<number>(8 - before.length - after.length).fill(0), ...after];
@@ -137,7 +138,9 @@ function ipv6Bytes(address: string): Buffer {
 
 /** RFC 5280, 4.2.1.2, method 1 but over the whole SubjectPublicKeyInfo: any value that is unique will do. */
 function keyId(key: KeyObject): Buffer {
-  return createHash('sha1').update(key.export({ type: 'spki', format: 'der' })).digest();
+  return createHash('sha1')
+    .update(key.export({ type: 'spki', format: 'der' }))
+    .digest();
 }
 
 function pem(der: Buffer): string {

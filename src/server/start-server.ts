@@ -93,7 +93,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   certificates.onChange((pair) => admission.setSecureContext(secure(pair)));
   admission.on('tlsClientError', options.onTlsError);
-  admission.on('clientError', (error: Error & { code?: string }, socket) => answerBadRequest(error, socket, options.onClientError));
+  admission.on('clientError', (error: Error & { code?: string }, socket) =>
+    answerBadRequest(error, socket, options.onClientError),
+  );
   await listen(admission, options.port, options.host);
 
   const health = createHttpServer(options.health);
@@ -137,7 +139,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 }
 
 /** Stops listening, closes idle connections, and waits for the busy ones. */
-async function closeGracefully(server: Server, active: ReadonlySet<ServerResponse>, timeoutMs: number): Promise<number> {
+async function closeGracefully(
+  server: Server,
+  active: ReadonlySet<ServerResponse>,
+  timeoutMs: number,
+): Promise<number> {
   let cut = 0;
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   const timer = setTimeout(() => {
@@ -177,7 +183,11 @@ function portOf(server: Server): number {
 }
 
 /** An answer for a request that the HTTP parser refuses, or that took too long. */
-function answerBadRequest(error: Error & { code?: string }, socket: Socket | import('node:stream').Duplex, onClientError: (kind: string) => void): void {
+function answerBadRequest(
+  error: Error & { code?: string },
+  socket: Socket | import('node:stream').Duplex,
+  onClientError: (kind: string) => void,
+): void {
   const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
   if (error.code === 'ECONNRESET' || !socket.writable) {
     onClientError('aborted');
@@ -186,7 +196,10 @@ function answerBadRequest(error: Error & { code?: string }, socket: Socket | imp
   }
   onClientError(late ? 'slow' : 'bad-request');
   const code = late ? 408 : 400;
-  const body = statusBody(code, late ? 'the request took too long to arrive' : 'the request is not HTTP/1.1 that can be read');
+  const body = statusBody(
+    code,
+    late ? 'the request took too long to arrive' : 'the request is not HTTP/1.1 that can be read',
+  );
   socket.end(
     `HTTP/1.1 ${code} ${late ? 'Request Timeout' : 'Bad Request'}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );

@@ -31,6 +31,10 @@ export function sendStatus(
   headers: Readonly<Record<string, string>> = {},
 ): void {
   const body = statusBody(code, message);
-  response.writeHead(code, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body), ...headers });
+  response.writeHead(code, {
+    'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(body),
+    ...headers,
+  });
   response.end(body);
 }

@@ -1,0 +1,199 @@
+import { createAdmit } from './admission/admit.ts';
+import { createReviewHandler } from './admission/handler.ts';
+import { createLineSink, openAuditFile, type WriteChunk } from './audit/sink.ts';
+import { type CliIo, exitCodes } from './cli/io.ts';
+import { readServeFlags, type ServeSettings, serveHelp } from './cli/serve-flags.ts';
+import { loadInClusterAccess, loadKubeconfigAccess } from './cluster/access.ts';
+import { createApiClient } from './cluster/api-client.ts';
+import { defaultIdleTimeoutMs, type NodeWatch, startNodeWatch } from './cluster/node-watch.ts';
+import { loadNodesFile } from './cluster/nodes-file.ts';
+import { compileDefaults, createPolicyParser } from './config/parse.ts';
+import { type PolicyStore, startPolicyStore } from './config/policy-store.ts';
+import type { Log } from './config/watch-files.ts';
+import type { NodeSource } from './policy/model/snapshot.ts';
+import { rules } from './policy/rules/index.ts';
+import { createAdmissionEndpoint } from './server/admission-endpoint.ts';
+import { createAdmissionListener, createApp } from './server/app.ts';
+import { startCertificates } from './server/certificates.ts';
+import { parseGoDuration } from './server/go-duration.ts';
+import { type Check, createHealthApp } from './server/health.ts';
+import { createMetrics, type Metrics } from './server/metrics.ts';
+import { startServer } from './server/start-server.ts';
+
+/** What `serve` touches beside files and sockets, as arguments. */
+export interface ServeWorld {
+  readonly log: Log;
+  /** Calls back for each signal that asks for the end. */
+  readonly onStop: (listener: (signal: string) => void) => void;
+  readonly writeStdout: WriteChunk;
+  readonly now: () => number;
+  readonly monotonic: () => number;
+  readonly random: () => number;
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** A replica that cannot list nodes is ready all the same after this: it judges what needs no nodes, and says the rest. */
+const syncPatienceMs = 30_000;
+
+/** `osmo-admission serve`: wires everything, runs until a signal, drains. */
+export async function serve(args: readonly string[], io: CliIo, world: ServeWorld): Promise<number> {
+  const settings = readServeFlags(args, io.env, parseGoDuration);
+  if (settings === 'help') {
+    io.stdout(serveHelp);
+    return exitCodes.ok;
+  }
+  try {
+    return await runServer(settings, io, world);
+  } catch (error) {
+    world.log('error', 'could not start', { error: error instanceof Error ? error.message : String(error) });
+    io.stderr(`osmo-admission: could not start: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+}
+
+async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld): Promise<number> {
+  const { log, now } = world;
+  const startedMs = now();
+  let source: NodeSource | undefined;
+  let watch: NodeWatch | undefined;
+  let expiresAt: (() => number) | undefined;
+  const metrics = createMetrics({
+    nodes: () => nodeFigures(source, now()),
+    certificateExpiry: () => expiresAt?.(),
+  });
+  const policies = await loadPolicies(settings, metrics, world);
+  const certificates = await startCertificates({
+    certFile: settings.certFile,
+    keyFile: settings.keyFile,
+    pollMs: settings.reloadIntervalMs,
+    log,
+    onReload: metrics.certificateReload,
+  });
+  expiresAt = () => certificates.current().expiresAt;
+  if (settings.nodes !== undefined) source = await loadNodesFile(settings.nodes);
+  else {
+    const access =
+      settings.kubeconfig === undefined
+        ? await loadInClusterAccess(io.env)
+        : await loadKubeconfigAccess(settings.kubeconfig);
+    watch = startNodeWatch({
+      client: createApiClient(access, { idleTimeoutMs: defaultIdleTimeoutMs }),
+      log,
+      now,
+      random: world.random,
+      sleep: world.sleep,
+    });
+    source = watch;
+  }
+  const nodes = source;
+
+  let lostRecords = 0;
+  const file = settings.auditLog === '-' ? undefined : openAuditFile(settings.auditLog);
+  const sink = createLineSink({
+    write: file?.write ?? world.writeStdout,
+    onLost: (records, why) => {
+      // One line for the first loss and one for each thousand after it: a full disk must not fill the log too.
+      if (lostRecords % 1_000 === 0) log('error', 'audit records are being lost', { lost: lostRecords + records, why });
+      lostRecords += records;
+      metrics.auditLost(records);
+    },
+  });
+  const admit = createAdmit({ rules, policy: policies.current, nodes, now, monotonic: world.monotonic });
+  const handler = createReviewHandler({ admit, rules, audit: sink, observer: metrics, log });
+  const endpoint = createAdmissionEndpoint({ handler, onClientError: metrics.clientError, now: world.monotonic });
+
+  const checks = (): readonly Check[] => [
+    policyCheck(policies),
+    certificateCheck(certificates.error(), certificates.current().expiresAt, now()),
+    nodesCheck(nodes, watch, now() - startedMs),
+    {
+      name: 'audit',
+      state: lostRecords === 0 ? 'ok' : 'note',
+      detail: lostRecords === 0 ? '' : `${lostRecords} records lost since the start`,
+    },
+    { name: 'draining', state: server.draining() ? 'failed' : 'ok', detail: server.draining() ? 'shutting down' : '' },
+  ];
+  const server = await startServer({
+    listener: createAdmissionListener(endpoint, createApp()),
+    health: createHealthApp({ checks, metrics: metrics.render }),
+    certificates,
+    host: settings.host,
+    port: settings.port,
+    healthHost: settings.healthHost,
+    healthPort: settings.healthPort,
+    log,
+    onClientError: metrics.clientError,
+    onTlsError: metrics.tlsError,
+  });
+  const drained = new Promise<number>((resolve, reject) => {
+    world.onStop((signal) => {
+      log('info', 'stopping', { signal, shutdownDelaySeconds: settings.shutdownDelayMs / 1000 });
+      server.drain(settings).then(resolve, reject);
+    });
+  });
+  log('info', 'serving', {
+    admissionPort: server.admissionPort,
+    healthPort: server.healthPort,
+    policyDigest: policies.current().digest,
+    preset: policies.current().policy.preset,
+  });
+  const cut = await drained;
+  policies.close();
+  await watch?.stop();
+  await sink.close();
+  file?.close();
+  log(cut === 0 ? 'info' : 'error', 'stopped', { requestsCutOff: cut });
+  return exitCodes.ok;
+}
+
+/** The policy file, kept; or the defaults, which never change. */
+async function loadPolicies(settings: ServeSettings, metrics: Metrics, world: ServeWorld): Promise<PolicyStore> {
+  const ownNamespace = settings.namespace;
+  if (settings.config === undefined) {
+    const policy = compileDefaults({ rules, ownNamespace });
+    metrics.policyReload('success', policy.digest, world.now() / 1000);
+    return { current: () => policy, status: () => ({ outcome: 'success', error: '' }), close: () => undefined };
+  }
+  return startPolicyStore({
+    file: settings.config,
+    parse: createPolicyParser({ rules, ownNamespace }),
+    pollMs: settings.reloadIntervalMs,
+    log: world.log,
+    onReload: ({ outcome }, policy) => metrics.policyReload(outcome, policy.digest, world.now() / 1000),
+  });
+}
+
+function nodeFigures(
+  source: NodeSource | undefined,
+  nowMs: number,
+): { state: string; count: number; ageSeconds: number | undefined } {
+  if (source === undefined) return { state: 'unsynced', count: 0, ageSeconds: undefined };
+  const { state, nodes, confirmedAtMs } = source.snapshot();
+  return {
+    state,
+    count: nodes.size,
+    ageSeconds: confirmedAtMs === undefined ? undefined : Math.max(0, nowMs - confirmedAtMs) / 1000,
+  };
+}
+
+function policyCheck(policies: PolicyStore): Check {
+  const { outcome, error } = policies.status();
+  const digest = policies.current().digest.slice(0, 12);
+  if (outcome === 'success') return { name: 'policy', state: 'ok', detail: `digest ${digest}` };
+  return { name: 'policy', state: 'note', detail: `the file is refused, ${digest} stays in force: ${error}` };
+}
+
+function certificateCheck(error: string, expiresAt: number, nowMs: number): Check {
+  const expires = `expires ${new Date(expiresAt * 1000).toISOString()}`;
+  if (error !== '') return { name: 'certificate', state: 'note', detail: `${expires}; not reloaded: ${error}` };
+  // An expired certificate makes every call fail, but an unready replica would not serve a better one.
+  return { name: 'certificate', state: expiresAt * 1000 < nowMs ? 'note' : 'ok', detail: expires };
+}
+
+function nodesCheck(source: NodeSource, watch: NodeWatch | undefined, upMs: number): Check {
+  const { state, nodes } = source.snapshot();
+  const error = watch?.status().error ?? '';
+  const detail = `${state}, ${nodes.size} nodes${error === '' ? '' : `; ${error}`}`;
+  if (state === 'synced') return { name: 'nodes', state: 'ok', detail };
+  return { name: 'nodes', state: state === 'unsynced' && upMs < syncPatienceMs ? 'failed' : 'note', detail };
+}
