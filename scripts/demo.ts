@@ -21,14 +21,19 @@ interface Scene {
   readonly object: KubeObject;
 }
 
-const gpuPod = osmoPods('gang-2-task-gpu8')[0] ?? {};
-const cpuPod = osmoPod('chart-default-cpu');
+const named = (object: KubeObject, name: string): KubeObject =>
+  tweak(object, [{ op: 'replace', path: '/metadata/name', value: name }]);
+const gpuPod = named(osmoPods('gang-2-task-gpu8')[0] ?? {}, 'train-8-gpus');
+const cpuPod = named(osmoPod('chart-default-cpu'), 'preprocess-cpu');
 
 /** Each scene is a real rendered OSMO pod or a node of the fixture cluster, with one thing changed. */
 const scenes: readonly Scene[] = [
   { title: 'A CPU task, as OSMO’s default pool renders it: no nodeSelector, no tolerations', object: cpuPod },
   { title: 'A task that asks for 8 GPUs', object: gpuPod },
-  { title: 'A Jetson task: no GPU request, only its platform tells', object: osmoPod('onprem-jetson-no-gpu-request') },
+  {
+    title: 'A Jetson task: no GPU request, only its platform tells',
+    object: named(osmoPod('onprem-jetson-no-gpu-request'), 'infer-jetson'),
+  },
   {
     title: 'The same GPU task with a toleration for everything',
     object: tweak(gpuPod, [{ op: 'add', path: '/spec/tolerations/-', value: { operator: 'Exists' } }]),

@@ -70,7 +70,7 @@ export const dnsName: Judge = ({ node }) => {
   );
   const fact: Omit<Fact, 'verdict' | 'has'> = {
     reason: 'dns-name',
-    needs: 'a Hostname that is a DNS name (RFC 1123), not localhost and no IP address',
+    needs: 'a DNS name (RFC 1123)',
     field: 'status.addresses[type=Hostname]',
     fix: 'set the host name of the machine, or kubelet --hostname-override, to a name that resolves',
   };

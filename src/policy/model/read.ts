@@ -1,3 +1,5 @@
+import { clip } from '../kube/text.ts';
+
 /**
  * Reading of untrusted JSON values, by hand: each reader checks the shape it needs and throws a `ShapeError` that names the
  * path. Nothing is cast. `null` counts as absent, as in the API server's own decoding.
@@ -9,7 +11,8 @@ export class ShapeError extends Error {
   /** Path of the field, e.g. `object.spec.tolerations[2].key`. */
   readonly path: string;
   constructor(path: string, message: string) {
-    super(`${path || 'the document'}: ${message}`);
+    // A hostile document chooses its keys, and some messages quote its values.
+    super(`${path === '' ? 'the document' : clip(path, 256)}: ${clip(message, 512)}`);
     this.path = path;
   }
 }
