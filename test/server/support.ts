@@ -1,0 +1,179 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { Agent } from 'node:https';
+import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ReviewHandler } from '../../src/policy/model/handler.ts';
+import { createAdmissionEndpoint } from '../../src/server/admission-endpoint.ts';
+import { createAdmissionListener, createApp } from '../../src/server/app.ts';
+import { type Certificates, startCertificates } from '../../src/server/certificates.ts';
+import { type Check, createHealthApp } from '../../src/server/health.ts';
+import { createSelfSigned, type SelfSigned } from '../../src/server/self-signed.ts';
+import { type Limits, type RunningServer, startServer } from '../../src/server/start-server.ts';
+
+export const serverName = 'osmo-admission-webhook.osmo-admission.svc';
+
+/** A certificate for loopback that is valid now. */
+export function selfSigned(): SelfSigned {
+  const now = Date.now();
+  return createSelfSigned({
+    dnsNames: [serverName],
+    ipAddresses: ['127.0.0.1', '::1'],
+    notBefore: new Date(now - 60_000),
+    notAfter: new Date(now + 3_600_000),
+  });
+}
+
+export interface TestServer {
+  readonly server: RunningServer;
+  readonly certificates: Certificates;
+  readonly ca: string;
+  readonly directory: string;
+  /** Kinds of client errors, in order. */
+  readonly clientErrors: string[];
+  readonly tlsErrors: { count: number };
+  /** Writes another pair of files; the returned CA signs it. */
+  replaceCertificate(): string;
+  stop(): Promise<void>;
+}
+
+export interface TestServerOptions {
+  readonly handler?: ReviewHandler;
+  readonly limits?: Limits;
+  readonly checks?: () => readonly Check[];
+}
+
+const ok: ReviewHandler = (phase, body) => ({
+  status: 200,
+  contentType: 'application/json',
+  body: `{"phase":"${phase}","bytes":${body.length}}`,
+});
+
+/** The real server on free loopback ports, with a handler that is given. */
+export async function startTestServer({
+  handler = ok,
+  limits,
+  checks = () => [],
+}: TestServerOptions = {}): Promise<TestServer> {
+  const directory = mkdtempSync(join(tmpdir(), 'server-'));
+  const certFile = join(directory, 'tls.crt');
+  const keyFile = join(directory, 'tls.key');
+  const write = (): string => {
+    const { certPem, keyPem, caPem } = selfSigned();
+    writeFileSync(certFile, certPem);
+    writeFileSync(keyFile, keyPem);
+    return caPem;
+  };
+  const ca = write();
+  const clientErrors: string[] = [];
+  const tlsErrors = { count: 0 };
+  const certificates = await startCertificates({
+    certFile,
+    keyFile,
+    pollMs: 25,
+    events: false,
+    log: () => undefined,
+    onReload: () => undefined,
+  });
+  const onClientError = (kind: string): void => void clientErrors.push(kind);
+  const endpoint = createAdmissionEndpoint({ handler, onClientError, now: () => performance.now() });
+  const server = await startServer({
+    listener: createAdmissionListener(endpoint, createApp()),
+    health: createHealthApp({ checks, metrics: async () => ({ contentType: 'text/plain', text: '' }) }),
+    certificates,
+    host: '127.0.0.1',
+    port: 0,
+    healthHost: '127.0.0.1',
+    healthPort: 0,
+    ...(limits !== undefined && { limits }),
+    log: () => undefined,
+    onClientError,
+    onTlsError: () => {
+      tlsErrors.count += 1;
+    },
+  });
+  return {
+    server,
+    certificates,
+    ca,
+    directory,
+    clientErrors,
+    tlsErrors,
+    replaceCertificate: write,
+    async stop() {
+      await server.drain({ shutdownDelayMs: 0, shutdownTimeoutMs: 2_000 });
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly body: string;
+  /** Whether the connection had carried a request before. */
+  readonly reused: boolean;
+}
+
+export interface CallOptions {
+  readonly port: number;
+  readonly ca: string;
+  readonly path?: string;
+  readonly method?: string;
+  readonly body?: string | Buffer;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly agent?: Agent;
+}
+
+/** One HTTPS request whose certificate is checked. */
+export function call({
+  port,
+  ca,
+  path = '/validate',
+  method = 'POST',
+  body = '{}',
+  headers,
+  agent,
+}: CallOptions): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      {
+        host: '127.0.0.1',
+        port,
+        ca,
+        servername: serverName,
+        path,
+        method,
+        agent: agent ?? false,
+        headers: { 'Content-Type': 'application/json', ...headers },
+      },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          text += chunk;
+        });
+        response.on('error', reject);
+        response.on('end', () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            body: text,
+            reused: outgoing.reusedSocket,
+          }),
+        );
+      },
+    );
+    outgoing.on('error', reject);
+    outgoing.end(method === 'GET' ? undefined : body);
+  });
+}
+
+/** Waits until a condition holds; gives up with an error, so that a test cannot pass by waiting. */
+export async function eventually(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let attempt = 0; attempt < 400; attempt++) {
+    if (await condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`never happened: ${what}`);
+}
