@@ -10,6 +10,7 @@ const floors: readonly (readonly string[])[] = [
   ['policy'],
   ['config', 'cluster', 'admission', 'audit'],
   ['server', 'cli'],
+  ['serve.ts'],
   ['main.ts'],
 ];
 

@@ -164,7 +164,7 @@ function gauge(registry: Registry, name: string, help: string, read: () => numbe
     registers: [registry],
     collect() {
       const value = read();
-      if (value === undefined) this.reset();
+      if (value === undefined) this.remove();
       else this.set(value);
     },
   });

@@ -32,21 +32,26 @@ export function satisfiable(requirements: readonly Requirement[]): boolean {
 
 /** Requirements of one key. */
 function isKeySatisfiable(requirements: readonly Requirement[]): boolean {
-  if (!requirements.every(isParsable)) return false;
+  let absent = false;
+  let present = false;
+  const listed: (readonly string[])[] = [];
+  const excluded: (readonly string[])[] = [];
+  for (const requirement of requirements) {
+    if (!isParsable(requirement)) return false;
+    const { operator, values } = requirement;
+    if (operator === 'NotIn') excluded.push(values);
+    else if (operator === 'DoesNotExist') absent = true;
+    else present = true;
+    if (operator === 'In') listed.push(values);
+  }
   // Only NotIn and DoesNotExist accept a node without the label.
-  if (!requirements.some(needsLabel)) return true;
-  if (requirements.some(({ operator }) => operator === 'DoesNotExist')) return false;
+  if (!present) return true;
+  if (absent) return false;
   const range = rangeOf(requirements);
   if (range !== undefined && range.low > range.high) return false;
-  const excluded = requirements.flatMap(({ operator, values }) => (operator === 'NotIn' ? values : []));
-  const lists = requirements.flatMap(({ operator, values }) => (operator === 'In' ? [values] : []));
-  if (lists.length === 0) return range === undefined || hasSpelling(range, excluded);
+  if (listed.length === 0) return range === undefined || hasSpelling(range, excluded.flat());
   const isExcluded = membership(excluded);
-  return common(lists).some((value) => !isExcluded(value) && (range === undefined || isWithin(range, value)));
-}
-
-function needsLabel({ operator }: Requirement): boolean {
-  return operator !== 'NotIn' && operator !== 'DoesNotExist';
+  return common(listed).some((value) => !isExcluded(value) && (range === undefined || isWithin(range, value)));
 }
 
 /** Integers that Gt and Lt leave, both ends included. */
@@ -98,12 +103,15 @@ function common(lists: readonly (readonly string[])[]): readonly string[] {
   let shortest = lists[0] ?? [];
   for (const list of lists) if (list.length < shortest.length) shortest = list;
   let values = shortest;
-  for (const list of lists) if (list !== shortest) values = values.filter(membership(list));
+  for (const list of lists) if (list !== shortest) values = values.filter(membership([list]));
   return values;
 }
 
-function membership(values: readonly string[]): (value: string) => boolean {
-  if (values.length <= maxListed) return (value) => values.includes(value);
-  const set = new Set(values);
+/** Whether a value is in any of the lists. */
+function membership(lists: readonly (readonly string[])[]): (value: string) => boolean {
+  const [only] = lists;
+  if (only === undefined) return () => false;
+  if (lists.length === 1 && only.length <= maxListed) return (value) => only.includes(value);
+  const set = new Set(lists.flat());
   return (value) => set.has(value);
 }
