@@ -97,7 +97,6 @@ export function createApiClient(access: ApiAccess, { idleTimeoutMs }: ApiClientO
       Reflect.set(watch, 'requestTimeoutMs', idleTimeoutMs);
       return new Promise((resolve, reject) => {
         let controller: AbortController | undefined;
-        const abort = (): void => controller?.abort();
         let ended = false;
         const done = (error: unknown): void => {
           ended = true;
@@ -105,12 +104,17 @@ export function createApiClient(access: ApiAccess, { idleTimeoutMs }: ApiClientO
           if (error === null || error === undefined) resolve();
           else reject(toApiError(error));
         };
+        // The client hands out its controller only once the answer has begun: until then there is nothing to abort, only to leave.
+        const abort = (): void => {
+          if (controller === undefined) done(new ApiError(0, 'the watch was stopped'));
+          else controller.abort();
+        };
         signal.addEventListener('abort', abort);
         watch
           .watch(path, query, (type: string, object: unknown) => onEvent({ type, object }), done)
           .then((started) => {
             controller = started;
-            if (signal.aborted) abort();
+            if (signal.aborted) controller.abort();
             else if (!ended) onOpen();
           })
           .catch(done);

@@ -10,15 +10,27 @@ export const maxBodyBytes = 7 * 1024 * 1024;
 /** What kube-apiserver waits when a webhook configuration names no timeout. */
 const defaultTimeoutMs = 10_000;
 
+/** The longest timeout that a webhook configuration may name. Whoever asks for more is no API server, and must not hold a look-up. */
+const maxTimeoutMs = 30_000;
+
 /** Kept back from the API server's timeout for the way there and back, so that our answer arrives before it gives up. */
 const timeoutMarginMs = 250;
 
 /** What went wrong with a request before it could be judged: a few fixed words, for a metric. */
-export type ClientError = 'aborted' | 'content-type' | 'encoding' | 'too-large' | 'timeout-parameter' | 'method';
+export type ClientError =
+  | 'aborted'
+  | 'slow'
+  | 'content-type'
+  | 'encoding'
+  | 'too-large'
+  | 'timeout-parameter'
+  | 'method';
 
 export interface AdmissionEndpointOptions {
   readonly handler: ReviewHandler;
   readonly onClientError: (kind: ClientError) => void;
+  /** Told of a handler that breaks its promise and throws; the client gets HTTP 500. */
+  readonly onFault?: (error: unknown) => void;
   /** A monotonic clock in milliseconds. */
   readonly now: () => number;
 }
@@ -34,7 +46,12 @@ export function phaseOf(url: string): Phase | undefined {
 }
 
 /** Answers POST /mutate and /validate, off express's stack: the API server waits for it on every pod. */
-export function createAdmissionEndpoint({ handler, onClientError, now }: AdmissionEndpointOptions): RequestListener {
+export function createAdmissionEndpoint({
+  handler,
+  onClientError,
+  onFault,
+  now,
+}: AdmissionEndpointOptions): RequestListener {
   const refuse = (response: ServerResponse, kind: ClientError, code: number, message: string, close = false): void => {
     onClientError(kind);
     sendStatus(response, code, message, {
@@ -59,7 +76,7 @@ export function createAdmissionEndpoint({ handler, onClientError, now }: Admissi
     if (timeoutMs === undefined) {
       return refuse(response, 'timeout-parameter', 400, 'the parameter timeout must be a duration such as 10s');
     }
-    // The body is not read to its end: the connection cannot serve another request.
+    // Not kept alive: what is left of the body may be larger than is worth reading.
     const tooLarge = (): void =>
       refuse(
         response,
@@ -70,15 +87,24 @@ export function createAdmissionEndpoint({ handler, onClientError, now }: Admissi
       );
     if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) return tooLarge();
 
+    const fail = (error: unknown): void => {
+      onFault?.(error);
+      if (!response.headersSent && !response.destroyed)
+        sendStatus(response, 500, "internal error; see the webhook's log");
+    };
     const startedMs = now();
     readBody(request, {
       onTooLarge: tooLarge,
-      onAborted: () => onClientError('aborted'),
+      onIncomplete: onClientError,
       onBody: (body) => {
         const deadlineMs = timeoutMs - timeoutMarginMs - (now() - startedMs);
-        const answer = handler(phase, body, Math.max(1, deadlineMs));
-        if (answer instanceof Promise) void answer.then((later) => send(response, later));
-        else send(response, answer);
+        try {
+          const answer = handler(phase, body, Math.max(1, deadlineMs));
+          if (answer instanceof Promise) answer.then((later) => send(response, later)).catch(fail);
+          else send(response, answer);
+        } catch (error) {
+          fail(error);
+        }
       },
     });
   };
@@ -88,17 +114,18 @@ function timeoutOf(url: string): number | undefined {
   const query = url.indexOf('?');
   if (query === -1) return defaultTimeoutMs;
   const text = new URLSearchParams(url.slice(query + 1)).get('timeout');
-  return text === null ? defaultTimeoutMs : parseGoDuration(text);
+  const timeoutMs = text === null ? defaultTimeoutMs : parseGoDuration(text);
+  return timeoutMs === undefined ? undefined : Math.min(timeoutMs, maxTimeoutMs);
 }
 
 interface BodyCallbacks {
   readonly onBody: (body: Buffer) => void;
   readonly onTooLarge: () => void;
-  readonly onAborted: () => void;
+  readonly onIncomplete: (kind: 'aborted' | 'slow') => void;
 }
 
 /** Gathers a body of bounded size. Exactly one of the callbacks is called, once. */
-function readBody(request: IncomingMessage, { onBody, onTooLarge, onAborted }: BodyCallbacks): void {
+function readBody(request: IncomingMessage, { onBody, onTooLarge, onIncomplete }: BodyCallbacks): void {
   const chunks: Buffer[] = [];
   let length = 0;
   let settled = false;
@@ -118,13 +145,13 @@ function readBody(request: IncomingMessage, { onBody, onTooLarge, onAborted }: B
     const [only] = chunks;
     onBody(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length));
   });
-  const abort = (): void => {
+  const stop = (error?: Error & { readonly code?: string }): void => {
     if (settled) return;
     settled = true;
-    onAborted();
+    onIncomplete(error?.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'slow' : 'aborted');
   };
-  request.on('error', abort);
-  request.on('close', abort);
+  request.on('error', stop);
+  request.on('close', () => stop());
 }
 
 function send(response: ServerResponse, { status, contentType, body }: Answer): void {

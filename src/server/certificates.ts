@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
 import { type Log, watchFiles } from '../config/watch-files.ts';
 
 /** A serving certificate with its key, as files hold them, checked to belong together. */
@@ -23,6 +24,8 @@ export interface CertificateOptions {
   /** Called with each new pair, and with each failure to read one. */
   readonly onReload: (outcome: 'success' | 'failure') => void;
   readonly events?: boolean;
+  /** Milliseconds of the Unix epoch. */
+  readonly now?: () => number;
 }
 
 export interface Certificates {
@@ -40,9 +43,15 @@ export interface Certificates {
  * @throws CertificateError if the first load fails.
  */
 export async function startCertificates(options: CertificateOptions): Promise<Certificates> {
-  const { certFile, keyFile, pollMs, log, onReload, events = true } = options;
+  const { certFile, keyFile, pollMs, log, onReload, events = true, now = Date.now } = options;
   let pair = parsePair(await readPem(certFile), await readPem(keyFile), options);
   let error = '';
+  const warnIfExpired = (): void => {
+    if (pair.expiresAt * 1000 > now()) return;
+    // Served all the same: the client refuses it and says why, which helps more than a closed port.
+    log('warn', 'the certificate has expired: replace it', { certFile, expired: expiryOf(pair) });
+  };
+  warnIfExpired();
   const listeners: ((fresh: KeyPair) => void)[] = [];
   onReload('success');
   const watcher = watchFiles({
@@ -67,7 +76,8 @@ export async function startCertificates(options: CertificateOptions): Promise<Ce
         for (const listener of listeners) listener(fresh);
         pair = fresh;
         error = '';
-        log('info', 'certificate reloaded', { certFile, expires: new Date(fresh.expiresAt * 1000).toISOString() });
+        log('info', 'certificate reloaded', { certFile, expires: expiryOf(fresh) });
+        warnIfExpired();
         onReload('success');
       } catch (failure) {
         error = failure instanceof Error ? failure.message : String(failure);
@@ -82,6 +92,10 @@ export async function startCertificates(options: CertificateOptions): Promise<Ce
     onChange: (listener) => void listeners.push(listener),
     close: () => watcher.close(),
   };
+}
+
+function expiryOf({ expiresAt }: KeyPair): string {
+  return new Date(expiresAt * 1000).toISOString();
 }
 
 async function readPem(path: string): Promise<Buffer> {
@@ -105,6 +119,12 @@ export function parsePair(
       `${keyFile}: is not the key of ${certFile} (they may be being written): give the two files of one pair`,
     );
   }
+  // TLS has demands of its own, on key sizes and digests.
+  parse(
+    () => createSecureContext({ cert, key }),
+    certFile,
+    'is refused by the TLS library: use ECDSA P-256 or RSA 2048',
+  );
   return { cert, key, expiresAt: Math.floor(certificate.validToDate.getTime() / 1000) };
 }
 

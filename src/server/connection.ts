@@ -1,5 +1,6 @@
 import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 
 /** The first byte of a TLS record that opens a handshake (RFC 8446, 5.1). */
 const tlsHandshake = 0x16;
@@ -13,29 +14,78 @@ export interface PlainHttpGuardOptions {
   readonly onPlainHttp: () => void;
 }
 
+/** The connections of a server below HTTP: the ones that Node's own list does not know yet. */
+export interface Connections {
+  /** Closes those on which nothing was asked: silent ones, and TLS sessions without a byte of a request. */
+  closeUnused(): void;
+  /** Cuts all, whatever they are doing. */
+  destroyAll(): void;
+}
+
 /**
  * Answers clients that speak plain HTTP to the TLS port, as they would otherwise see a reset without a word. The first bytes of each
  * connection are looked at before TLS gets the socket; they are put back, and TLS reads what a socket has buffered.
  */
-export function guardPlainHttp(server: Server, { firstByteTimeoutMs, onPlainHttp }: PlainHttpGuardOptions): void {
+export function guardPlainHttp(server: Server, options: PlainHttpGuardOptions): Connections {
   const startTls = server.listeners('connection');
+  const open = new Set<Socket>();
+  const silent = new Set<Socket>();
+  const sessions = new Set<TLSSocket>();
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
-    socket.setTimeout(firstByteTimeoutMs, () => socket.destroy());
-    // A client that resets before its first byte is no news.
-    socket.on('error', () => socket.destroy());
-    socket.once('data', (first: Buffer) => {
-      socket.setTimeout(0);
-      socket.removeAllListeners('timeout');
-      if (first[0] !== tlsHandshake) {
-        onPlainHttp();
-        socket.end(plainHttpAnswer);
-        return;
-      }
-      socket.pause();
-      socket.unshift(first);
-      socket.removeAllListeners('error');
+    open.add(socket);
+    silent.add(socket);
+    socket.once('close', () => {
+      open.delete(socket);
+      silent.delete(socket);
+    });
+    waitForFirstByte(socket, options, () => {
+      silent.delete(socket);
       for (const listener of startTls) listener.call(server, socket);
     });
+  });
+  server.on('secureConnection', (session: TLSSocket) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+  });
+  return {
+    closeUnused() {
+      for (const socket of silent) socket.destroy();
+      for (const session of sessions) if (session.bytesRead === 0) session.destroySoon();
+    },
+    destroyAll() {
+      for (const socket of open) socket.destroy();
+    },
+  };
+}
+
+/** Calls back with the socket as it came, its first bytes put back, if they open a TLS handshake; else ends it. */
+function waitForFirstByte(
+  socket: Socket,
+  { firstByteTimeoutMs, onPlainHttp }: PlainHttpGuardOptions,
+  onTls: () => void,
+): void {
+  const destroy = (): void => void socket.destroy();
+  // Bounds the silence, and what a plain client may go on sending after its answer.
+  const timer = setTimeout(destroy, firstByteTimeoutMs);
+  const stopTimer = (): void => clearTimeout(timer);
+  socket.on('error', destroy);
+  // A probe that only connects, or a plain client that has its answer.
+  socket.on('end', destroy);
+  socket.once('close', stopTimer);
+  socket.once('data', (first: Buffer) => {
+    if (first[0] !== tlsHandshake) {
+      onPlainHttp();
+      // Not closed at once: that would reset the connection under bytes not yet read, and the answer would be lost.
+      socket.end(plainHttpAnswer);
+      return;
+    }
+    stopTimer();
+    socket.removeListener('error', destroy);
+    socket.removeListener('end', destroy);
+    socket.removeListener('close', stopTimer);
+    socket.pause();
+    socket.unshift(first);
+    onTls();
   });
 }

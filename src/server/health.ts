@@ -1,4 +1,4 @@
-import express, { type Express } from 'express';
+import express, { type ErrorRequestHandler, type Express } from 'express';
 
 /** One thing that readiness depends on, or that a person should know. */
 export interface Check {
@@ -37,6 +37,12 @@ export function createHealthApp({ checks, metrics }: HealthOptions): Express {
   app.use((_request, response) => {
     response.status(404).type('text/plain').send('there are /healthz, /readyz and /metrics\n');
   });
+  // In place of express's own, which prints the stack.
+  const onError: ErrorRequestHandler = (error, _request, response, next) => {
+    if (response.headersSent) next(error);
+    else response.status(500).type('text/plain').send('internal error\n');
+  };
+  app.use(onError);
   return app;
 }
 

@@ -1,5 +1,5 @@
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { isIPv4 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import { bitString, boolean, context, integer, octetString, oid, sequence, set, time, utf8String } from './der.ts';
 
 export interface SelfSignedOptions {
@@ -125,8 +125,9 @@ function ipName(address: string): Buffer {
   return context(7, isIPv4(address) ? Buffer.from(address.split('.').map(Number)) : ipv6Bytes(address), false);
 }
 
-/** Sixteen bytes of an IPv6 address in its usual forms. */
+/** Sixteen bytes of an IPv6 address in its usual forms. @throws if it is no address, or ends in an IPv4 one. */
 function ipv6Bytes(address: string): Buffer {
+  if (!isIPv6(address) || /[.%]/.test(address)) throw new Error(`${address}: not an IPv6 address in plain form`);
   const [head = '', tail] = address.split('::');
   const groups = (text: string): number[] =>
     text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));

@@ -1,15 +1,18 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
 import type { Express } from 'express';
 import type { Log } from '../config/watch-files.ts';
 import type { RequestListener } from './admission-endpoint.ts';
 import type { Certificates } from './certificates.ts';
-import { guardPlainHttp } from './connection.ts';
-import { statusBody } from './status.ts';
+import { answerClientError } from './client-error.ts';
+import { type Connections, guardPlainHttp } from './connection.ts';
+import { listen } from './listen.ts';
 
 /** kube-apiserver keeps an idle connection for 90 s and does not repeat a POST on one that was just closed: ours must live longer. */
 const keepAliveTimeoutMs = 120_000;
+
+/** The API server's request line and headers are under 1 KiB; this is Node's default, held fixed. */
+const maxHeaderBytes = 16 * 1024;
 
 export interface Limits {
   /** From connection to the end of the TLS handshake. */
@@ -84,23 +87,26 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       requestTimeout: limits.requestTimeoutMs,
       handshakeTimeout: limits.handshakeTimeoutMs,
       connectionsCheckingInterval: limits.checkIntervalMs,
+      maxHeaderSize: maxHeaderBytes,
     },
     onRequest,
   );
-  guardPlainHttp(admission, {
+  const connections = guardPlainHttp(admission, {
     firstByteTimeoutMs: limits.handshakeTimeoutMs,
     onPlainHttp: () => options.onClientError('plain-http'),
   });
   certificates.onChange((pair) => admission.setSecureContext(secure(pair)));
   admission.on('tlsClientError', options.onTlsError);
-  admission.on('clientError', (error: Error & { code?: string }, socket) =>
-    answerBadRequest(error, socket, options.onClientError),
-  );
-  await listen(admission, options.port, options.host);
+  admission.on('clientError', (error: Error & { code?: string }, socket) => {
+    const pending = [...active].filter((response) => response.req.socket === socket);
+    answerClientError(error, socket, pending, options.onClientError);
+  });
+  const admissionPort = await listen(admission, options.port, options.host, options.log);
 
   const health = createHttpServer(options.health);
+  let healthPort: number;
   try {
-    await listen(health, options.healthPort, options.healthHost);
+    healthPort = await listen(health, options.healthPort, options.healthHost, options.log);
   } catch (error) {
     admission.close();
     throw error;
@@ -109,8 +115,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   let hasten: (() => void) | undefined;
   let drained: Promise<number> | undefined;
   return {
-    admissionPort: portOf(admission),
-    healthPort: portOf(health),
+    admissionPort,
+    healthPort,
     draining: () => draining,
     drain({ shutdownDelayMs, shutdownTimeoutMs }) {
       if (drained !== undefined) {
@@ -127,7 +133,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
             resolve();
           };
         });
-        const cut = await closeGracefully(admission, active, shutdownTimeoutMs);
+        const cut = await closeGracefully(admission, connections, active, shutdownTimeoutMs);
         health.closeAllConnections();
         await new Promise<void>((resolve) => health.close(() => resolve()));
         certificates.close();
@@ -138,69 +144,22 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
 }
 
-/** Stops listening, closes idle connections, and waits for the busy ones. */
+/** Stops listening, closes idle connections, and waits for the busy ones. @returns how many requests were cut off. */
 async function closeGracefully(
   server: Server,
+  connections: Connections,
   active: ReadonlySet<ServerResponse>,
   timeoutMs: number,
 ): Promise<number> {
   let cut = 0;
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  connections.closeUnused();
   const timer = setTimeout(() => {
     cut = active.size;
     server.closeAllConnections();
+    connections.destroyAll();
   }, timeoutMs);
   await closed;
   clearTimeout(timer);
   return cut;
-}
-
-/** Listens on all addresses where no host is given: `::` takes IPv4 too, and is not there where IPv6 is switched off. */
-async function listen(server: Server, port: number, host: string | undefined): Promise<void> {
-  const hosts = host === undefined ? ['::', '0.0.0.0'] : [host];
-  for (const [index, candidate] of hosts.entries()) {
-    try {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(port, candidate, () => {
-          server.removeListener('error', reject);
-          resolve();
-        });
-      });
-      return;
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : '';
-      const noIpv6 = code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL';
-      if (!noIpv6 || index === hosts.length - 1) throw error;
-    }
-  }
-}
-
-function portOf(server: Server): number {
-  const address: AddressInfo | string | null = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the server has no port');
-  return address.port;
-}
-
-/** An answer for a request that the HTTP parser refuses, or that took too long. */
-function answerBadRequest(
-  error: Error & { code?: string },
-  socket: Socket | import('node:stream').Duplex,
-  onClientError: (kind: string) => void,
-): void {
-  const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    onClientError('aborted');
-    socket.destroy();
-    return;
-  }
-  onClientError(late ? 'slow' : 'bad-request');
-  const code = late ? 408 : 400;
-  const body = statusBody(
-    code,
-    late ? 'the request took too long to arrive' : 'the request is not HTTP/1.1 that can be read',
-  );
-  socket.end(
-    `HTTP/1.1 ${code} ${late ? 'Request Timeout' : 'Bad Request'}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
 }

@@ -1,5 +1,8 @@
 import type { ServerResponse } from 'node:http';
 
+/** How much of a refused request's body is read and thrown away: as much as of one that is taken. */
+const maxDroppedBytes = 7 * 1024 * 1024;
+
 const reasons: Readonly<Record<number, string>> = {
   400: 'BadRequest',
   404: 'NotFound',
@@ -23,7 +26,10 @@ export function statusBody(code: number, message: string): string {
   });
 }
 
-/** Writes an error and ends the response. Never with Retry-After: kube-apiserver would send the same review again each second. */
+/**
+ * Writes an error, and ends the response when the request has arrived. A server that closes while the client still sends makes the
+ * system reset the connection, and the client loses the answer. Never with Retry-After: kube-apiserver would send the same review again each second.
+ */
 export function sendStatus(
   response: ServerResponse,
   code: number,
@@ -36,5 +42,18 @@ export function sendStatus(
     'Content-Length': Buffer.byteLength(body),
     ...headers,
   });
-  response.end(body);
+  const { req: request } = response;
+  if (request.complete) {
+    response.end(body);
+    return;
+  }
+  response.write(body);
+  let droppedBytes = 0;
+  const end = (): void => void response.end();
+  request.on('data', (chunk: Buffer) => {
+    droppedBytes += chunk.length;
+    if (droppedBytes > maxDroppedBytes) end();
+  });
+  request.on('end', end);
+  request.on('close', end);
 }
