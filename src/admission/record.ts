@@ -55,7 +55,7 @@ export function buildRecord(input: RecordInput): AuditRecord {
       message,
     })),
     warnings: evaluation.warnings,
-    patch: patch.map(({ path }) => path),
+    patch: patchPaths(patch),
     exemptions: evaluation.exemptions,
     ...(undecided !== undefined && { error: undecided }),
     policyDigest: policy.digest,
@@ -66,6 +66,14 @@ export function buildRecord(input: RecordInput): AuditRecord {
     },
     durationSeconds,
   };
+}
+
+/** Room for every patch but that of a pod with very many terms, which would make a record of megabytes. */
+const maxPatchPaths = 100;
+
+function patchPaths(patch: readonly PatchOperation[]): readonly string[] {
+  const paths = patch.slice(0, maxPatchPaths).map(({ path }) => path);
+  return patch.length > maxPatchPaths ? [...paths, `(and ${patch.length - maxPatchPaths} more)`] : paths;
 }
 
 /** While mutating, a pod with only a generateName has no name yet. */

@@ -58,7 +58,11 @@ export const auditRecordSchema = {
         }),
       },
       warnings: { ...texts, description: 'Warnings as the client sees them.' },
-      patch: { ...texts, description: 'Paths of the JSON Patch operations (RFC 6901); their values are the policy’s.' },
+      patch: {
+        ...texts,
+        description:
+          'Paths of the JSON Patch operations (RFC 6901); their values are the policy’s. At most 100, then how many more.',
+      },
       exemptions: {
         type: 'array',
         description: 'Exemptions used, with the rules that they kept from judging.',

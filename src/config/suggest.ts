@@ -1,5 +1,8 @@
 /** The candidate nearest to a misspelt word, if one is near enough to be meant; for "did you mean". */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  // A word cut short is meant whole: `--tls-cert` for `--tls-cert-file`.
+  const whole = word.length >= 3 ? candidates.find((candidate) => candidate.startsWith(word)) : undefined;
+  if (whole !== undefined) return whole;
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
   for (const candidate of candidates) {

@@ -152,7 +152,8 @@ function report(pod: Workload, placed: Placed, policy: CompiledPolicy, view: Clu
     });
   }
   if (placed.edits.length > 0) {
-    const list = placed.edits.map(describeEdit).join('; ');
+    const more = placed.edits.length > maxListedEdits ? `; and ${placed.edits.length - maxListedEdits} more` : '';
+    const list = placed.edits.slice(0, maxListedEdits).map(describeEdit).join('; ') + more;
     findings.push({
       rule: id,
       reason: 'not-injected',
@@ -165,6 +166,9 @@ function report(pod: Workload, placed: Placed, policy: CompiledPolicy, view: Clu
   }
   return findings;
 }
+
+/** More than any pod of OSMO needs; a pod with thousands of terms must not make a message of thousands of lines. */
+const maxListedEdits = 8;
 
 /** What made the pod match its profile, for people. */
 function whyProfile(pod: Workload, placed: Placed): string {
