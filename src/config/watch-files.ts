@@ -21,7 +21,7 @@ export interface WatchFilesOptions {
   readonly log: Log;
   /** Whether events of the file system are used beside the poll. */
   readonly events?: boolean;
-  /** How long events must be quiet before the files are read, in milliseconds: a swap of a pair comes as several events. */
+  /** How long files must stay as they are before they are taken, in milliseconds: they may be half written, or half swapped. */
   readonly settleMs?: number;
 }
 
@@ -39,6 +39,8 @@ export function watchFiles(options: WatchFilesOptions): FileWatcher {
   const { paths, pollMs, onChange, log, events = true, settleMs = defaultSettleMs } = options;
   let closed = false;
   let last: string | undefined;
+  /** What was seen last, and since when: a change that counts, or a file that is half written. */
+  let seen: { readonly digest: string; readonly sinceMs: number } | undefined;
   let reading: Promise<void> | undefined;
   let again = false;
   let settle: NodeJS.Timeout | undefined;
@@ -57,9 +59,15 @@ export function watchFiles(options: WatchFilesOptions): FileWatcher {
       }
     }
     if (closed) return;
-    const now = digest.digest('hex');
-    if (now === last) return;
-    last = now;
+    const current = digest.digest('hex');
+    if (current !== seen?.digest) seen = { digest: current, sinceMs: performance.now() };
+    if (current === last) return;
+    // A poll may come between an editor's truncating and its writing.
+    if (performance.now() - seen.sinceMs < settleMs) {
+      runSoon();
+      return;
+    }
+    last = current;
     try {
       onChange(contents);
     } catch (error) {
@@ -83,12 +91,11 @@ export function watchFiles(options: WatchFilesOptions): FileWatcher {
       }
     });
   };
-  const watchers = events
-    ? watchDirectories(new Set(paths.map(dirname)), log, () => {
-        clearTimeout(settle);
-        settle = setTimeout(run, settleMs);
-      })
-    : [];
+  const runSoon = (): void => {
+    clearTimeout(settle);
+    settle = setTimeout(run, settleMs);
+  };
+  const watchers = events ? watchDirectories(new Set(paths.map(dirname)), log, runSoon) : [];
   const timer = setInterval(run, pollMs);
   timer.unref();
   run();

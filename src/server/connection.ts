@@ -16,8 +16,8 @@ export interface PlainHttpGuardOptions {
 
 /** The connections of a server below HTTP: the ones that Node's own list does not know yet. */
 export interface Connections {
-  /** Closes those on which nothing was asked: silent ones, and TLS sessions without a byte of a request. */
-  closeUnused(): void;
+  /** Closes silent connections now, and TLS sessions that come of unfinished handshakes when nothing was asked on them for `graceMs`. */
+  closeUnused(graceMs: number): void;
   /** Cuts all, whatever they are doing. */
   destroyAll(): void;
 }
@@ -30,7 +30,6 @@ export function guardPlainHttp(server: Server, options: PlainHttpGuardOptions): 
   const startTls = server.listeners('connection');
   const open = new Set<Socket>();
   const silent = new Set<Socket>();
-  const sessions = new Set<TLSSocket>();
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
     open.add(socket);
@@ -44,14 +43,13 @@ export function guardPlainHttp(server: Server, options: PlainHttpGuardOptions): 
       for (const listener of startTls) listener.call(server, socket);
     });
   });
-  server.on('secureConnection', (session: TLSSocket) => {
-    sessions.add(session);
-    session.once('close', () => sessions.delete(session));
-  });
   return {
-    closeUnused() {
+    closeUnused(graceMs) {
       for (const socket of silent) socket.destroy();
-      for (const session of sessions) if (session.bytesRead === 0) session.destroySoon();
+      server.on('secureConnection', (session: TLSSocket) => {
+        const close = (): void => void (session.bytesRead === 0 && session.destroySoon());
+        setTimeout(close, graceMs).unref();
+      });
     },
     destroyAll() {
       for (const socket of open) socket.destroy();

@@ -1,5 +1,6 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
+import { Server as NetServer } from 'node:net';
 import type { Express } from 'express';
 import type { Log } from '../config/watch-files.ts';
 import type { RequestListener } from './admission-endpoint.ts';
@@ -10,6 +11,9 @@ import { listen } from './listen.ts';
 
 /** kube-apiserver keeps an idle connection for 90 s and does not repeat a POST on one that was just closed: ours must live longer. */
 const keepAliveTimeoutMs = 120_000;
+
+/** Many round trips inside a cluster. */
+const defaultIdleGraceMs = 1_000;
 
 /** The API server's request line and headers are under 1 KiB; this is Node's default, held fixed. */
 const maxHeaderBytes = 16 * 1024;
@@ -23,6 +27,8 @@ export interface Limits {
   readonly requestTimeoutMs: number;
   /** How often the limits are looked at. */
   readonly checkIntervalMs: number;
+  /** How long an open connection on which nothing is asked may still ask, once the server no longer listens. */
+  readonly idleGraceMs?: number;
 }
 
 export const defaultLimits: Limits = {
@@ -133,7 +139,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
             resolve();
           };
         });
-        const cut = await closeGracefully(admission, connections, active, shutdownTimeoutMs);
+        const cut = await closeGracefully(admission, connections, active, {
+          graceMs: limits.idleGraceMs ?? defaultIdleGraceMs,
+          timeoutMs: shutdownTimeoutMs,
+        });
         health.closeAllConnections();
         await new Promise<void>((resolve) => health.close(() => resolve()));
         certificates.close();
@@ -144,22 +153,29 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
 }
 
-/** Stops listening, closes idle connections, and waits for the busy ones. @returns how many requests were cut off. */
+/** Stops listening, closes connections on which nothing is asked, waits for the rest. @returns how many requests were cut off. */
 async function closeGracefully(
   server: Server,
   connections: Connections,
   active: ReadonlySet<ServerResponse>,
-  timeoutMs: number,
+  { graceMs, timeoutMs }: { readonly graceMs: number; readonly timeoutMs: number },
 ): Promise<number> {
   let cut = 0;
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  connections.closeUnused();
+  // The close of http.Server would at once cut connections that have asked nothing yet, with the request that is on its way.
+  const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
+  const grace = setTimeout(() => {
+    server.closeIdleConnections();
+    connections.closeUnused(graceMs);
+  }, graceMs);
   const timer = setTimeout(() => {
     cut = active.size;
     server.closeAllConnections();
     connections.destroyAll();
   }, timeoutMs);
   await closed;
+  clearTimeout(grace);
   clearTimeout(timer);
+  // Ends what http.Server does by the clock.
+  server.close();
   return cut;
 }

@@ -125,6 +125,25 @@ describe('watchFiles', () => {
     expect(logged.length).toBeGreaterThan(0);
   });
 
+  it('does not take a file that is half written', async () => {
+    const path = join(directory, 'policy.yaml');
+    writeFileSync(path, 'one');
+    watcher = watchFiles({
+      paths: [path],
+      pollMs: 2,
+      events: false,
+      settleMs: 300,
+      log: () => undefined,
+      onChange: (contents) => void seen.push(contents.get(path)?.toString()),
+    });
+    await eventually('the first look', () => seen.length === 1);
+    writeFileSync(path, '');
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    writeFileSync(path, 'two');
+    await eventually('the whole file', () => last() === 'two');
+    expect(seen).toEqual(['one', 'two']);
+  });
+
   it('says nothing after close', async () => {
     const path = join(directory, 'policy.yaml');
     writeFileSync(path, 'one');

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { naiveIsLabelKey, naiveIsLabelValue } from '../kube/naive.ts';
 
 /*
  * Random pods and nodes over a small universe of keys and values, so that they meet each other often. The universe holds the
@@ -22,6 +23,13 @@ const labels = fc.dictionary(fc.constantFrom(...keys), fc.constantFrom(...values
 
 const taintKeys = ['ops', 'node-type', 'nvidia.com/gpu', 'rack'];
 const effects = ['NoSchedule', 'NoExecute', 'PreferNoSchedule'];
+
+/** What a node can bear: the API server refuses other keys and values, so that a pod which asks for them fits nowhere. */
+const nodeLabels = fc.dictionary(
+  fc.constantFrom(...keys.filter(naiveIsLabelKey)),
+  fc.constantFrom(...values.filter(naiveIsLabelValue)),
+  { maxKeys: 3, noNullPrototype: true },
+);
 
 export const taint = fc.record(
   {
@@ -132,7 +140,7 @@ export const pod = fc.record({
 
 /** A node as a list item, without a name: `cluster` names them. */
 const node = fc.record({
-  labels,
+  labels: nodeLabels,
   taints: fc.array(taint, { maxLength: 2 }),
   unschedulable: fc.boolean(),
   gpus: fc.constantFrom('0', '8'),

@@ -1,3 +1,5 @@
+import { naiveParses } from '../kube/naive.ts';
+
 /*
  * A naive scheduler, written for the tests from the Kubernetes documentation ("Assigning Pods to Nodes", "Taints and
  * Tolerations", the API reference of NodeSelectorRequirement and Toleration), over raw objects. It shares nothing with the product.
@@ -49,8 +51,9 @@ function selects(spec: Raw, node: unknown): boolean {
   });
 }
 
-function meets({ operator, values }: Raw, value: string | undefined): boolean {
-  const wanted = Array.isArray(values) ? values : [];
+function meets({ key, operator, values }: Raw, value: string | undefined): boolean {
+  const wanted: readonly string[] = Array.isArray(values) ? values.map(text) : [];
+  if (!naiveParses({ key: text(key), operator: text(operator), values: wanted })) return false;
   switch (operator) {
     case 'In':
       return value !== undefined && wanted.includes(value);
