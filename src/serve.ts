@@ -100,7 +100,15 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   });
   const admit = createAdmit({ rules, policy: policies.current, nodes, now, monotonic: world.monotonic });
   const handler = createReviewHandler({ admit, rules, audit: sink, observer: metrics, log });
-  const endpoint = createAdmissionEndpoint({ handler, onClientError: metrics.clientError, now: world.monotonic });
+  const endpoint = createAdmissionEndpoint({
+    handler,
+    onClientError: metrics.clientError,
+    onFault: (error) => {
+      metrics.failed('internal');
+      log('error', 'internal error', { error: error instanceof Error ? error.stack : String(error) });
+    },
+    now: world.monotonic,
+  });
 
   const checks = (): readonly Check[] => [
     policyCheck(policies),

@@ -1,4 +1,4 @@
-import { type Evaluation, evaluate, neededNodes } from '../policy/evaluate.ts';
+import { type Evaluation, evaluate, prepare } from '../policy/evaluate.ts';
 import { toJsonPatch } from '../policy/json-patch.ts';
 import type { PatchOperation } from '../policy/model/edit.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
@@ -42,9 +42,10 @@ export function createAdmit(context: AdmitContext): Admit {
     const nowMs = context.now();
     const policy = context.policy();
     const snapshot = nodes.snapshot();
+    const preparation = prepare({ phase, request, policy, nowMs }, rules);
     const finish = (lookups: ReadonlyMap<string, NodeLookup>): Admission => {
       const view = viewOf(policy, snapshot);
-      const evaluation = evaluate({ phase, request, policy, view, lookups, nowMs }, rules);
+      const evaluation = evaluate({ phase, request, policy, view, lookups, nowMs }, preparation);
       const patch = toJsonPatch(request.object, evaluation.edits);
       const durationSeconds = (context.monotonic() - startedMs) / 1000;
       return {
@@ -54,11 +55,10 @@ export function createAdmit(context: AdmitContext): Admit {
         patch,
       };
     };
-    const needed = neededNodes({ phase, request, policy, nowMs }, rules);
-    if (needed.length === 0) return finish(noLookups);
+    if (preparation.nodes.length === 0) return finish(noLookups);
     const lookups = new Map<string, NodeLookup>();
     const missing: string[] = [];
-    for (const name of needed) {
+    for (const name of preparation.nodes) {
       const node = snapshot.nodes.get(name);
       if (node === undefined) missing.push(name);
       else lookups.set(name, { state: 'found', node });

@@ -3,7 +3,7 @@ import { exemptionFor } from './exemptions.ts';
 import type { Edit } from './model/edit.ts';
 import type { Finding } from './model/finding.ts';
 import type { CompiledPolicy } from './model/policy.ts';
-import type { AdmissionRequest, Phase, Subject } from './model/request.ts';
+import type { AdmissionRequest, Phase } from './model/request.ts';
 import type { NodeLookup } from './model/snapshot.ts';
 import type { ClusterView } from './model/view.ts';
 import type { BoundRule } from './rule.ts';
@@ -30,64 +30,57 @@ export interface Evaluation extends Decision {
   readonly exemptions: readonly UsedExemption[];
 }
 
-/** Rules that read this request: by resource and operation, subresources excluded. */
-export function rulesFor(request: AdmissionRequest, rules: readonly BoundRule[]): readonly BoundRule[] {
-  if (request.subResource !== '') return [];
-  return rules.filter(({ on }) =>
-    on.some(
-      ({ group, resource, operations }) =>
-        group === request.resource.group &&
-        resource === request.resource.resource &&
-        operations.includes(request.operation),
-    ),
+/** What will judge a request, and what must be known first. */
+export interface Preparation {
+  readonly judges: readonly BoundRule[];
+  readonly exemptions: readonly UsedExemption[];
+  /** Names of the nodes that must be looked up. Mostly none: then nothing is awaited. */
+  readonly nodes: readonly string[];
+}
+
+const unjudged: Preparation = { judges: [], exemptions: [], nodes: [] };
+
+/** Picks the rules that judge the request under this policy: those that read it, about such a subject, and not exempted. */
+export function prepare(
+  { phase, request, policy, nowMs }: Omit<EvaluateInput, 'view' | 'lookups'>,
+  rules: readonly BoundRule[],
+): Preparation {
+  const { subject } = request;
+  if (subject === undefined) return unjudged;
+  const judges: BoundRule[] = [];
+  const exemptions: { reason: string; rules: string[] }[] = [];
+  const nodes: string[] = [];
+  for (const rule of rules) {
+    if (!reads(rule, request) || !rule.judges(subject, policy)) continue;
+    const exemption = exemptionFor(rule.id, request, subject, policy, nowMs);
+    if (exemption !== undefined) {
+      const used = exemptions.find(({ reason }) => reason === exemption.reason);
+      if (used === undefined) exemptions.push({ reason: exemption.reason, rules: [rule.id] });
+      else used.rules.push(rule.id);
+      continue;
+    }
+    judges.push(rule);
+    for (const name of rule.needs(request, subject, phase)) if (!nodes.includes(name)) nodes.push(name);
+  }
+  return { judges, exemptions, nodes };
+}
+
+/** Whether a rule reads such requests: by resource and operation, subresources excluded. */
+function reads({ on }: BoundRule, { resource, subResource, operation }: AdmissionRequest): boolean {
+  if (subResource !== '') return false;
+  return on.some(
+    (match) =>
+      match.group === resource.group && match.resource === resource.resource && match.operations.includes(operation),
   );
 }
 
-/** Rules that judge the request under this policy: switched on, about such a subject, and not exempted. */
-function judging(
-  { request, policy, nowMs }: Pick<EvaluateInput, 'request' | 'policy' | 'nowMs'>,
-  subject: Subject,
-  rules: readonly BoundRule[],
-): { readonly judges: readonly BoundRule[]; readonly exemptions: readonly UsedExemption[] } {
-  const judges: BoundRule[] = [];
-  const used = new Map<string, string[]>();
-  for (const rule of rulesFor(request, rules)) {
-    if (!rule.judges(subject, policy)) continue;
-    const exemption = exemptionFor(rule.id, request, subject, policy, nowMs);
-    if (exemption === undefined) judges.push(rule);
-    else used.set(exemption.reason, [...(used.get(exemption.reason) ?? []), rule.id]);
-  }
-  return { judges, exemptions: [...used].map(([reason, ids]) => ({ reason, rules: ids })) };
-}
-
-/** Names of the nodes that must be known before `evaluate`. Mostly none: then nothing is awaited. */
-export function neededNodes(
-  input: Pick<EvaluateInput, 'phase' | 'request' | 'policy' | 'nowMs'>,
-  rules: readonly BoundRule[],
-): readonly string[] {
-  const { request, phase } = input;
-  const { subject } = request;
-  if (subject === undefined) return [];
-  const { judges } = judging(input, subject, rules);
-  return [...new Set(judges.flatMap((rule) => rule.needs(request, subject, phase)))];
-}
-
 /** Judges one request. Pure: the same input gives the same answer. Never throws on a parsed request. */
-export function evaluate(input: EvaluateInput, rules: readonly BoundRule[]): Evaluation {
+export function evaluate(input: EvaluateInput, { judges, exemptions }: Preparation): Evaluation {
   const { phase, request, policy } = input;
   const { subject } = request;
   if (subject === undefined) {
-    return {
-      rules: [],
-      findings: [],
-      edits: [],
-      exemptions: [],
-      warnings: [],
-      denial: undefined,
-      undecided: undefined,
-    };
+    return { rules: [], findings: [], edits: [], exemptions, warnings: [], denial: undefined, undecided: undefined };
   }
-  const { judges, exemptions } = judging(input, subject, rules);
   const found: Finding[] = [];
   const edits: Edit[] = [];
   const notes: string[] = [];

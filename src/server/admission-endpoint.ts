@@ -59,6 +59,7 @@ export function createAdmissionEndpoint({
       ...(close && { Connection: 'close' }),
     });
   };
+  const timeoutOf = createTimeoutReader();
   return (request, response) => {
     const url = request.url ?? '';
     const phase = phaseOf(url);
@@ -110,12 +111,21 @@ export function createAdmissionEndpoint({
   };
 }
 
-function timeoutOf(url: string): number | undefined {
-  const query = url.indexOf('?');
-  if (query === -1) return defaultTimeoutMs;
-  const text = new URLSearchParams(url.slice(query + 1)).get('timeout');
-  const timeoutMs = text === null ? defaultTimeoutMs : parseGoDuration(text);
-  return timeoutMs === undefined ? undefined : Math.min(timeoutMs, maxTimeoutMs);
+/** Reads `?timeout=`; undefined where it is no duration. An API server sends the same query each time: the last two answers are kept. */
+function createTimeoutReader(): (url: string) => number | undefined {
+  const last = new Map<string, number | undefined>();
+  return (url) => {
+    const query = url.indexOf('?');
+    if (query === -1) return defaultTimeoutMs;
+    const key = url.slice(query + 1);
+    if (last.has(key)) return last.get(key);
+    const text = new URLSearchParams(key).get('timeout');
+    const timeoutMs = text === null ? defaultTimeoutMs : parseGoDuration(text);
+    const answer = timeoutMs === undefined ? undefined : Math.min(timeoutMs, maxTimeoutMs);
+    if (last.size >= 2) last.clear();
+    last.set(key, answer);
+    return answer;
+  };
 }
 
 interface BodyCallbacks {

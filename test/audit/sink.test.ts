@@ -36,7 +36,7 @@ describe('the audit file', () => {
   it('holds one line a record, in order, readable by its owner only', async () => {
     const path = join(directory, 'audit.log');
     const file = openAuditFile(path);
-    const sink = createLineSink({ write: file.write, onLost: () => undefined });
+    const sink = createLineSink({ write: file.write, onLost: () => undefined, lingerMs: 1 });
     for (let i = 0; i < 500; i++) {
       sink.write(record(`r${i}`));
       if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -52,7 +52,7 @@ describe('the audit file', () => {
     const path = join(directory, 'audit.log');
     writeFileSync(path, 'before\n');
     const file = openAuditFile(path);
-    const sink = createLineSink({ write: file.write, onLost: () => undefined });
+    const sink = createLineSink({ write: file.write, onLost: () => undefined, lingerMs: 1 });
     sink.write(record('r'));
     await sink.close();
     file.close();
@@ -74,6 +74,7 @@ describe('the line sink', () => {
         pending.push(() => done(null));
       },
       onLost: () => undefined,
+      lingerMs: 0,
     });
     sink.write(record('a'));
     await new Promise((resolve) => setImmediate(resolve));
@@ -98,6 +99,7 @@ describe('the line sink', () => {
         done(null);
       },
       onLost: (records, why) => void lost.push([records, why]),
+      lingerMs: 0,
     });
     sink.write(record('a'));
     sink.write(record('b'));
@@ -115,6 +117,7 @@ describe('the line sink', () => {
       write: () => undefined,
       onLost: (records) => void lost.push(records),
       maxPending: 2_000,
+      lingerMs: 0,
     });
     sink.write(record('first'));
     await new Promise((resolve) => setImmediate(resolve));
