@@ -6,10 +6,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { serverName, startProcess } from '../scripts/server-process.ts';
 import { createSelfSigned } from '../src/server/self-signed.ts';
-import { load, type Sample } from './load.ts';
+import { load, type Sample, type Target } from './load.ts';
 import { manyNodes, type Scenario, scenarios } from './reviews.ts';
-import { type ServerProcess, serverName, startProcess } from './server-process.ts';
 
 const { values } = parseArgs({
   options: {
@@ -54,30 +54,27 @@ try {
 
 async function benchCluster(count: number): Promise<void> {
   const nodes = put('nodes.json', JSON.stringify({ apiVersion: 'v1', kind: 'NodeList', items: manyNodes(count) }));
-  const bare = await startProcess([join(root, 'bench', 'bare-server.ts'), cert, key], caPem);
+  const bare = await startProcess(process.execPath, [join(root, 'bench', 'bare-server.ts'), cert, key]);
   const audit = ['--audit-log', join(directory, 'audit.log')];
   const listen = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--shutdown-delay', '0s'];
-  const webhook = await startProcess(
-    [
-      join(root, 'src', 'main.ts'),
-      'serve',
-      '--tls-cert-file',
-      cert,
-      '--tls-private-key-file',
-      key,
-      '--nodes',
-      nodes,
-      ...listen,
-      ...audit,
-    ],
-    caPem,
-  );
+  const webhook = await startProcess(process.execPath, [
+    join(root, 'src', 'main.ts'),
+    'serve',
+    '--tls-cert-file',
+    cert,
+    '--tls-private-key-file',
+    key,
+    '--nodes',
+    nodes,
+    ...listen,
+    ...audit,
+  ]);
   try {
     for (const scenario of scenarios) {
       // V8 goes on compiling for some 30,000 requests: what is counted is a server that has been up for a while.
-      for (const server of [bare, webhook]) await load(server, scenario, 8, warmUp);
+      for (const { pid, port } of [bare, webhook]) await load({ pid, port, ca: caPem }, scenario, 8, warmUp);
       for (const connections of numbers(values.connections))
-        await benchOne(count, scenario, connections, bare, webhook);
+        await benchOne(count, scenario, connections, { ...bare, ca: caPem }, { ...webhook, ca: caPem });
     }
   } finally {
     await Promise.all([bare.stop(), webhook.stop()]);
@@ -88,8 +85,8 @@ async function benchOne(
   count: number,
   scenario: Scenario,
   connections: number,
-  bare: ServerProcess,
-  webhook: ServerProcess,
+  bare: Target,
+  webhook: Target,
 ): Promise<void> {
   const pairs: { bare: Sample; webhook: Sample }[] = [];
   for (let round = 0; round < rounds; round++) {

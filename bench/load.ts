@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
+import { serverName } from '../scripts/server-process.ts';
 import type { Scenario } from './reviews.ts';
-import { serverName } from './server-process.ts';
 
 export interface Target {
   readonly pid: number;

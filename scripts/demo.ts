@@ -2,16 +2,15 @@
  * The main job, shown: starts the real server with a certificate of its own, the default policy and live nodes from a file, sends
  * it real OSMO pods and nodes as the API server would, and prints what kubectl would print.
  */
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { createInterface } from 'node:readline';
 import { renderPatch } from '../src/cli/render.ts';
 import { createSelfSigned } from '../src/server/self-signed.ts';
 import { fixtureNode, type KubeObject, osmoPod, osmoPods } from '../test/support/fixtures.ts';
 import { apply, type Operation } from '../test/support/json-patch.ts';
 import { createReviewClient, type ReviewClient, type ReviewResponse } from './review-client.ts';
+import { serverName, startProcess } from './server-process.ts';
 
 const root = join(import.meta.dirname, '..');
 const nodesFile = join(root, 'test', 'fixtures', 'nodes', 'cluster.yaml');
@@ -110,7 +109,7 @@ interface DemoServer {
 /** Starts the server as a cluster would run it, on loopback. */
 async function startServer(): Promise<DemoServer> {
   const { certPem, keyPem, caPem } = createSelfSigned({
-    dnsNames: ['osmo-admission-webhook.osmo-admission.svc'],
+    dnsNames: [serverName],
     ipAddresses: ['127.0.0.1'],
     notBefore: new Date(Date.now() - 60_000),
     notAfter: new Date(Date.now() + 24 * 60 * 60_000),
@@ -141,33 +140,20 @@ async function startServer(): Promise<DemoServer> {
     '--shutdown-delay',
     '0s',
   );
-  const child = spawn(join(root, 'bin', 'osmo-admission'), args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
-  const port = await new Promise<number>((resolve, reject) => {
-    const lines: string[] = [];
-    createInterface({ input: child.stderr }).on('line', (line) => {
-      lines.push(line);
-      const found = /"admissionPort":(\d+)/.exec(line);
-      if (found !== null) resolve(Number(found[1]));
-    });
-    void exited.then((code) => reject(new Error(`the server ended with code ${code}:\n${lines.join('\n')}`)));
-  });
+  const running = await startProcess(join(root, 'bin', 'osmo-admission'), args);
+  const { port } = running;
   say(bold('osmo-admission: the demo'));
   say(
     `The webhook server runs on 127.0.0.1:${port} (TLS, a certificate of its own), with the default policy and the six nodes of`,
   );
   say(`${relative(root, nodesFile)}. Each request below went to it over HTTPS, as the API server would send it.`);
-  const client = createReviewClient({ port, ca: caPem, serverName: 'osmo-admission-webhook.osmo-admission.svc' });
+  const client = createReviewClient({ port, ca: caPem, serverName: serverName });
   let stopping: Promise<void> | undefined;
   return {
     client,
     stop() {
-      stopping ??= (async () => {
-        client.close();
-        child.kill('SIGTERM');
-        const code = await exited;
-        if (code !== 0) throw new Error(`the server ended with code ${code}`);
-      })();
+      client.close();
+      stopping ??= running.stop();
       return stopping;
     },
   };

@@ -40,7 +40,7 @@ export function createReviewHandler(options: HandlerOptions): ReviewHandler {
     });
     return statusAnswer(
       500,
-      `osmo-admission: internal error while judging request ${request?.uid ?? '(unread)'}; see the webhook's log`,
+      `internal error while judging request ${request?.uid ?? '(unread)'}; see the webhook's log`,
     );
   };
 
@@ -62,7 +62,7 @@ export function createReviewHandler(options: HandlerOptions): ReviewHandler {
       if (error instanceof ShapeError) {
         observer.failed('malformed');
         log('warn', 'review refused', { phase, error: error.message });
-        return statusAnswer(400, `osmo-admission: ${error.message}`);
+        return statusAnswer(400, error.message);
       }
       return fault(phase, request, error);
     }

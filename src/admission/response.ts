@@ -3,6 +3,7 @@ import type { PatchOperation } from '../policy/model/edit.ts';
 import type { Answer } from '../policy/model/handler.ts';
 import type { AdmissionRequest } from '../policy/model/request.ts';
 import { reviewApiVersion } from './review.ts';
+import { buildStatus } from './status.ts';
 
 /** `response` of an AdmissionReview v1. */
 export interface AdmissionResponse {
@@ -42,24 +43,11 @@ export function buildResponse(
 }
 
 export function reviewAnswer(response: AdmissionResponse): Answer {
-  return json(200, { apiVersion: reviewApiVersion, kind: 'AdmissionReview', response });
+  const body = JSON.stringify({ apiVersion: reviewApiVersion, kind: 'AdmissionReview', response });
+  return { status: 200, contentType: 'application/json', body };
 }
 
-const reasons: Readonly<Record<number, string>> = { 400: 'BadRequest', 422: 'Invalid', 500: 'InternalError' };
-
-/** A request that is not judged. The API server decodes a Status and shows its message. */
+/** A request that is not judged. */
 export function statusAnswer(status: number, message: string): Answer {
-  return json(status, {
-    kind: 'Status',
-    apiVersion: 'v1',
-    metadata: {},
-    status: 'Failure',
-    message,
-    reason: reasons[status] ?? 'Unknown',
-    code: status,
-  });
-}
-
-function json(status: number, body: unknown): Answer {
-  return { status, contentType: 'application/json', body: JSON.stringify(body) };
+  return { status, contentType: 'application/json', body: buildStatus(status, message) };
 }

@@ -18,7 +18,11 @@ export async function loadNodesFile(path: string): Promise<NodeSource> {
   } catch (error) {
     throw new NodesFileError(`${path}: cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
-  const nodes = parseNodes(text, path);
+  return createFixedNodes(parseNodes(text, path));
+}
+
+/** A source of nodes that never change and are all there are. */
+export function createFixedNodes(nodes: ReadonlyMap<string, Node>): NodeSource {
   const snapshot = { state: 'synced' as const, nodes, resourceVersion: '', confirmedAtMs: undefined };
   return {
     snapshot: () => snapshot,

@@ -12,7 +12,11 @@ export interface Format {
 /** The string formats of the policy file's schema. */
 export const formats: Readonly<Record<string, Format>> = {
   version: { test: (text) => parseVersion(text) !== undefined, hint: 'write a version such as "1.30.0"' },
-  quantity: { test: (text) => parseQuantity(text) !== undefined, hint: 'write a quantity such as "4", "8G" or "50Gi"' },
+  // Kubernetes reads a suffix alone ("G") as zero; in a policy it is a slip.
+  quantity: {
+    test: (text) => /\d/.test(text) && parseQuantity(text) !== undefined,
+    hint: 'write a quantity such as "4", "8G" or "50Gi"',
+  },
   percentage: {
     test: (text) => /^(100|[0-9]{1,2})(\.[0-9]{1,3})?%$/.test(text),
     hint: 'write a percentage such as "5%"',

@@ -1,6 +1,6 @@
 import express, { type ErrorRequestHandler, type Express } from 'express';
+import { buildStatus } from '../admission/status.ts';
 import { phaseOf, type RequestListener } from './admission-endpoint.ts';
-import { statusBody } from './status.ts';
 
 /** What is served on the admission port beside admission itself: an answer that helps whoever comes to the wrong place. */
 export function createApp(): Express {
@@ -11,7 +11,7 @@ export function createApp(): Express {
       .status(404)
       .type('application/json')
       .send(
-        statusBody(
+        buildStatus(
           404,
           `there is no ${request.method} ${request.path.slice(0, 64)} here: POST an AdmissionReview to /mutate or /validate; health and metrics are on a port of their own`,
         ),
@@ -19,7 +19,7 @@ export function createApp(): Express {
   });
   const onError: ErrorRequestHandler = (_error, _request, response, next) => {
     if (response.headersSent) next(_error);
-    else response.status(500).type('application/json').send(statusBody(500, 'internal error; see the log'));
+    else response.status(500).type('application/json').send(buildStatus(500, 'internal error; see the log'));
   };
   app.use(onError);
   return app;

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { statusBody } from './status.ts';
+import { buildStatus } from '../admission/status.ts';
 
 /**
  * Answers what never became a whole request: bytes that are not HTTP, a body that ends too early, a client that takes too long.
@@ -28,7 +28,7 @@ export function answerClientError(
   const [code, text, message] = late
     ? [408, 'Request Timeout', 'the request took too long to arrive']
     : [400, 'Bad Request', 'the request is not HTTP/1.1 that can be read'];
-  const body = statusBody(code, message);
+  const body = buildStatus(code, message);
   socket.end(
     `HTTP/1.1 ${code} ${text}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
     finish,

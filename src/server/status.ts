@@ -1,30 +1,8 @@
 import type { ServerResponse } from 'node:http';
+import { buildStatus } from '../admission/status.ts';
 
 /** How much of a refused request's body is read and thrown away: as much as of one that is taken. */
 const maxDroppedBytes = 7 * 1024 * 1024;
-
-const reasons: Readonly<Record<number, string>> = {
-  400: 'BadRequest',
-  404: 'NotFound',
-  405: 'MethodNotAllowed',
-  408: 'Timeout',
-  413: 'RequestEntityTooLarge',
-  415: 'UnsupportedMediaType',
-  500: 'InternalError',
-};
-
-/** An error as a Kubernetes Status: kube-apiserver's webhook client decodes it and shows its message. */
-export function statusBody(code: number, message: string): string {
-  return JSON.stringify({
-    kind: 'Status',
-    apiVersion: 'v1',
-    metadata: {},
-    status: 'Failure',
-    message: `osmo-admission: ${message}`,
-    reason: reasons[code] ?? 'Unknown',
-    code,
-  });
-}
 
 /**
  * Writes an error, and ends the response when the request has arrived. A server that closes while the client still sends makes the
@@ -36,7 +14,7 @@ export function sendStatus(
   message: string,
   headers: Readonly<Record<string, string>> = {},
 ): void {
-  const body = statusBody(code, message);
+  const body = buildStatus(code, message);
   response.writeHead(code, {
     'Content-Type': 'application/json',
     'Content-Length': Buffer.byteLength(body),

@@ -2,7 +2,7 @@ import supertest from 'supertest';
 import { type Admission, createAdmit } from '../../src/admission/admit.ts';
 import { createReviewHandler } from '../../src/admission/handler.ts';
 import { run } from '../../src/cli/run.ts';
-import { parseNodes } from '../../src/cluster/nodes-file.ts';
+import { createFixedNodes, parseNodes } from '../../src/cluster/nodes-file.ts';
 import { createPolicyParser } from '../../src/config/parse.ts';
 import { readRequest } from '../../src/policy/model/read-request.ts';
 import type { AuditRecord } from '../../src/policy/model/record.ts';
@@ -42,17 +42,11 @@ function worldOf(golden: Case): World {
   };
 }
 
-/** Nodes as a --nodes file gives them: complete by definition. */
+/** Nodes as a --nodes file gives them. */
 function fileNodes(live: readonly unknown[]): NodeSource {
-  const nodes = parseNodes(JSON.stringify({ apiVersion: 'v1', kind: 'NodeList', items: live }), 'nodes.json');
-  const snapshot = { state: 'synced' as const, nodes, resourceVersion: '', confirmedAtMs: undefined };
-  return {
-    snapshot: () => snapshot,
-    lookUp: (name) => {
-      const node = nodes.get(name);
-      return Promise.resolve(node === undefined ? { state: 'absent' } : { state: 'found', node });
-    },
-  };
+  return createFixedNodes(
+    parseNodes(JSON.stringify({ apiVersion: 'v1', kind: 'NodeList', items: live }), 'nodes.json'),
+  );
 }
 
 /** A review as the API server would send it. */

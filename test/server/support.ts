@@ -3,6 +3,7 @@ import type { Agent } from 'node:https';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { serverName } from '../../scripts/server-process.ts';
 import type { ReviewHandler } from '../../src/policy/model/handler.ts';
 import { createAdmissionEndpoint } from '../../src/server/admission-endpoint.ts';
 import { createAdmissionListener, createApp } from '../../src/server/app.ts';
@@ -11,7 +12,7 @@ import { type Check, createHealthApp } from '../../src/server/health.ts';
 import { createSelfSigned, type SelfSigned } from '../../src/server/self-signed.ts';
 import { type Limits, type RunningServer, startServer } from '../../src/server/start-server.ts';
 
-export const serverName = 'osmo-admission-webhook.osmo-admission.svc';
+export { serverName };
 
 /** A certificate for loopback that is valid now. */
 export function selfSigned(): SelfSigned {

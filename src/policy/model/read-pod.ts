@@ -136,9 +136,9 @@ function addResources(names: Set<string>, value: unknown, path: string): void {
   }
 }
 
-/** A manifest may give a quantity as a bare number; the API server takes both. */
+/** A manifest may give a quantity as a bare number, or with spaces around it; the API server takes both. */
 function isPositive(value: unknown): boolean | undefined {
-  if (typeof value === 'string') return isPositiveQuantity(value);
+  if (typeof value === 'string') return isPositiveQuantity(value) ?? isPositiveQuantity(value.trim());
   if (typeof value === 'number') return isPositiveQuantity(String(value));
   return undefined;
 }

@@ -16,8 +16,11 @@ export interface Reach {
 
 const maxNames = 5;
 
-/** Upper bound on term evaluations for one message: 100 operator nodes times 64 terms fit, and a hostile pod with 10,000 terms costs no more. */
-const maxTermEvaluations = 10_000;
+/**
+ * Upper bound on comparisons for one message, in values of requirements: 100 operator nodes times 64 terms of a few values fit, and a
+ * hostile pod with 10,000 terms, or one term of 10,000 values, costs no more.
+ */
+const maxComparisons = 50_000;
 
 /**
  * The operator nodes that the scheduler would find feasible for the placement but for the exclusion: by selector, affinity,
@@ -32,9 +35,10 @@ export function reachOf(
   const names: string[] = [];
   let count = 0;
   let work = 0;
+  const cost = costOf(placement) + 1;
   for (const node of operatorNodes) {
-    work += terms?.length ?? 1;
-    if (work > maxTermEvaluations) return { names, count, complete: false };
+    work += cost;
+    if (work > maxComparisons) return { names, count, complete: false };
     if (!matchesLabels(placement.nodeSelector, node.labels)) continue;
     if (terms !== undefined && !terms.some((term) => term === 'any' || matchesTerm(term, node))) continue;
     if (!toleratesNode(placement, node)) continue;
@@ -62,4 +66,15 @@ function withoutExclusion(placement: Placement, exclusion: Requirement) {
       return 'any';
     return { ...term, matchExpressions };
   });
+}
+
+/** Comparisons that one node costs at most: every value of every requirement, and every toleration. */
+function costOf({ terms = [], tolerations }: Placement): number {
+  let cost = tolerations.length;
+  for (const { matchExpressions, matchFields } of terms) {
+    cost += 1;
+    for (const { values } of matchExpressions) cost += values.length + 1;
+    cost += matchFields.length;
+  }
+  return cost;
 }
