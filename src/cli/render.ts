@@ -54,9 +54,21 @@ function renderText(judgement: Judgement): string {
     ),
   );
   lines.push(...judgement.warnings.map((warning) => `  Warning: ${warning}`));
+  const labels = renderLabels(judgement);
+  if (labels !== '') lines.push(`  labels: ${labels}`);
   lines.push(...renderFacts(judgement));
   if (judgement.patch.length > 0) lines.push('  patch:', ...renderPatch(judgement.patch).map((line) => `    ${line}`));
   return `${lines.join('\n')}\n`;
+}
+
+/** Enough for every label that OSMO sets. */
+const maxLabels = 20;
+
+/** The object's labels as mutation leaves them, in one line. */
+function renderLabels({ labels }: Judged): string {
+  const pairs = Object.entries(labels).map(([key, value]) => `${clip(key, 64)}=${clip(value, 64)}`);
+  const more = pairs.length > maxLabels ? `, and ${pairs.length - maxLabels} more` : '';
+  return pairs.slice(0, maxLabels).join(', ') + more;
 }
 
 function renderFacts({ facts }: Judged): readonly string[] {

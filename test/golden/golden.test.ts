@@ -6,15 +6,15 @@ import { rules } from '../../src/policy/rules/index.ts';
 import { type Case, readCaseFiles, writeCaseFile } from './case.ts';
 import { throughCli, throughCore, throughHttp } from './entries.ts';
 
-const files = readCaseFiles();
-
 if (process.env.UPDATE_GOLDEN === '1') {
-  for (const file of files) {
+  for (const file of readCaseFiles()) {
     const cases: Case[] = [];
     for (const golden of file.cases) cases.push({ ...golden, expected: await throughCore(golden) });
     writeCaseFile(file, cases);
   }
 }
+
+const files = readCaseFiles();
 
 describe('golden cases', () => {
   let root = '';
@@ -30,7 +30,7 @@ describe('golden cases', () => {
     },
   };
 
-  for (const { rule, topic, cases } of readCaseFiles()) {
+  for (const { rule, topic, cases } of files) {
     describe(`${rule}/${topic}`, () => {
       for (const golden of cases) {
         it(`${golden.name}: core`, async () => {
