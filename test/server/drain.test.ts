@@ -1,8 +1,8 @@
 import { Agent } from 'node:https';
 import { connect } from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { Answer } from '../../src/policy/model/handler.ts';
-import { call, eventually, type Reply, startTestServer } from './support.ts';
+import { call, eventually, type Reply, startTestServer, type TestServer } from './support.ts';
 
 /** Whether nobody listens on a port any more. */
 function refused(port: number): Promise<boolean> {
@@ -17,9 +17,12 @@ function refused(port: number): Promise<boolean> {
 
 const good: Answer = { status: 200, contentType: 'application/json', body: '{}' };
 
+let target: TestServer;
+afterEach(() => target.stop());
+
 describe('drain', () => {
   it('loses no request under load, and says Connection: close on every answer of the delay', async () => {
-    const target = await startTestServer({
+    target = await startTestServer({
       handler: () => new Promise((resolve) => setTimeout(() => resolve(good), 5)),
     });
     const agent = new Agent({ keepAlive: true, maxSockets: 8 });
@@ -56,7 +59,7 @@ describe('drain', () => {
 
   it('waits for a request in flight after the listener is closed, and answers it whole', async () => {
     let release: ((answer: Answer) => void) | undefined;
-    const target = await startTestServer({
+    target = await startTestServer({
       handler: () =>
         new Promise((resolve) => {
           release = resolve;
@@ -78,7 +81,7 @@ describe('drain', () => {
 
   it('cuts off what takes longer than the timeout, and says how many', async () => {
     let entered = false;
-    const target = await startTestServer({
+    target = await startTestServer({
       handler: () => {
         entered = true;
         return new Promise(() => undefined);
@@ -94,7 +97,7 @@ describe('drain', () => {
   });
 
   it('is hastened by a second call', async () => {
-    const target = await startTestServer();
+    target = await startTestServer();
     const first = target.server.drain({ shutdownDelayMs: 3_600_000, shutdownTimeoutMs: 1_000 });
     const second = target.server.drain({ shutdownDelayMs: 3_600_000, shutdownTimeoutMs: 1_000 });
     expect(await first).toBe(0);
@@ -102,7 +105,7 @@ describe('drain', () => {
   });
 
   it('serves health until the end, and readiness fails from the start', async () => {
-    const target = await startTestServer({
+    target = await startTestServer({
       checks: () => [{ name: 'draining', state: target.server.draining() ? 'failed' : 'ok', detail: '' }],
     });
     const ready = async (): Promise<number> =>
