@@ -40,10 +40,15 @@ const maxAliasCount = 100;
  * @throws NodesFileError for syntax errors (with line), other kinds, wrong shapes and names that occur twice.
  */
 export function parseNodes(text: string, fileName: string): ReadonlyMap<string, Node> {
+  const json = parseJson(text);
+  const nodes = new Map<string, Node>();
+  if (json !== undefined) {
+    addAll(nodes, json, fileName);
+    return nodes;
+  }
   const lines = new LineCounter();
   const parsed = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
   const documents = 'empty' in parsed ? [] : parsed;
-  const nodes = new Map<string, Node>();
   documents.forEach((document, index) => {
     const where = documents.length === 1 ? fileName : `${fileName}, document ${index + 1}`;
     const [error] = document.errors;
@@ -60,6 +65,16 @@ export function parseNodes(text: string, fileName: string): ReadonlyMap<string, 
     if (value !== null && value !== undefined) addAll(nodes, value, where);
   });
   return nodes;
+}
+
+/** JSON is YAML too, but a large cluster's JSON is read some hundred times faster as what it is. Undefined for what is no JSON: then the YAML parser says why. */
+function parseJson(text: string): unknown {
+  if (!/^\s*\{/.test(text)) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function addAll(nodes: Map<string, Node>, value: unknown, where: string): void {

@@ -40,7 +40,7 @@ export interface Preparation {
 
 const unjudged: Preparation = { judges: [], exemptions: [], nodes: [] };
 
-/** Picks the rules that judge the request under this policy: those that read it, about such a subject, and not exempted. */
+/** Picks the rules that judge the request under this policy: those that read it, are not off, judge such a subject, and are not exempted from. */
 export function prepare(
   { phase, request, policy, nowMs }: Omit<EvaluateInput, 'view' | 'lookups'>,
   rules: readonly BoundRule[],
@@ -51,7 +51,8 @@ export function prepare(
   const exemptions: { reason: string; rules: string[] }[] = [];
   const nodes: string[] = [];
   for (const rule of rules) {
-    if (!reads(rule, request) || !rule.judges(subject, policy)) continue;
+    if (!reads(rule, request) || policy.enforcementOf(rule.id, '') === 'off') continue;
+    if (!rule.judges(subject, policy)) continue;
     const exemption = exemptionFor(rule.id, request, subject, policy, nowMs);
     if (exemption !== undefined) {
       const used = exemptions.find(({ reason }) => reason === exemption.reason);

@@ -62,7 +62,7 @@ export interface Rule<Settings = unknown, Compiled = unknown> {
   readonly compile: (settings: Settings, policy: Policy) => Compiled;
   /** Contradictions inside the rule's settings, or between them and the rest. */
   readonly check: (settings: Settings, policy: Policy) => readonly Contradiction[];
-  /** The enforcement that the policy gives a reason, before preset and ceilings. */
+  /** The enforcement that the policy gives a reason, before preset and ceilings; for `''`, the rule's own: a rule that is off is not asked. */
   readonly enforcement: (settings: Settings, reason: string) => Enforcement;
   /** Names of nodes that the rule must know of. The edge looks up those that the snapshot lacks. */
   readonly needs: (request: AdmissionRequest, subject: Subject, phase: Phase) => readonly string[];
