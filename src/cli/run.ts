@@ -1,6 +1,7 @@
 import { NodesFileError } from '../cluster/nodes-file.ts';
 import { PolicyFileError } from '../config/parse.ts';
 import { type CliIo, exitCodes, UsageError } from './io.ts';
+import { manifests } from './manifests-command.ts';
 import { policy } from './policy.ts';
 import { review } from './review.ts';
 
@@ -10,6 +11,7 @@ Usage:
   osmo-admission serve      runs the webhook server
   osmo-admission review     judges manifests as the server would, without a cluster
   osmo-admission policy     checks a policy file, prints the defaults or the schema
+  osmo-admission manifests  prints what an installation consists of
   osmo-admission version    prints the version
 
 "osmo-admission <command> --help" tells the rest.
@@ -27,7 +29,7 @@ export async function run(
   io: CliIo,
   extra: Readonly<Record<string, Command>> = {},
 ): Promise<number> {
-  const commands: Readonly<Record<string, Command>> = { review, policy, ...extra };
+  const commands: Readonly<Record<string, Command>> = { review, policy, manifests, ...extra };
   const [name, ...rest] = args;
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
     io.stdout(help);

@@ -66,16 +66,19 @@ export interface Rule<Settings = unknown, Compiled = unknown> {
   readonly enforcement: (settings: Settings, reason: string) => Enforcement;
   /** Names of nodes that the rule must know of. The edge looks up those that the snapshot lacks. */
   readonly needs: (request: AdmissionRequest, subject: Subject, phase: Phase) => readonly string[];
+  /** The admission phases in which the rule does something under its settings: which webhooks are registered. */
+  readonly phases: (settings: Settings) => readonly Phase[];
   /** Whether the rule judges this subject at all, exemptions aside. */
   readonly judges: (subject: Subject, policy: CompiledPolicy) => boolean;
   readonly evaluate: (input: RuleInput, compiled: Compiled) => RuleResult;
 }
 
 /** A rule whose settings have been bound: what the ordered list holds, so that the list needs no type parameters. */
-export interface BoundRule extends Omit<Rule, 'compile' | 'check' | 'enforcement' | 'evaluate'> {
+export interface BoundRule extends Omit<Rule, 'compile' | 'check' | 'enforcement' | 'phases' | 'evaluate'> {
   readonly compile: (policy: Policy) => unknown;
   readonly check: (policy: Policy) => readonly Contradiction[];
   readonly enforcement: (policy: Policy, reason: string) => Enforcement;
+  readonly phases: (policy: Policy) => readonly Phase[];
   readonly evaluate: (input: RuleInput) => RuleResult;
 }
 
@@ -90,6 +93,7 @@ export function defineRule<Settings, Compiled>(rule: Rule<Settings, Compiled>): 
     compile: (policy) => rule.compile(settingsOf(policy), policy),
     check: (policy) => rule.check(settingsOf(policy), policy),
     enforcement: (policy, reason) => rule.enforcement(settingsOf(policy), reason),
+    phases: (policy) => rule.phases(settingsOf(policy)),
     evaluate: (input) => rule.evaluate(input, input.policy.settings.get(rule.id) as Compiled),
   };
 }

@@ -86,6 +86,7 @@ export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettin
   check,
   enforcement: (settings, reason) => (isReason(reason) ? settings.enforcement[reason] : 'enforce'),
   needs: (_request, subject, phase) => (phase === 'validate' && subject.kind === 'node' ? [subject.node.name] : []),
+  phases: ({ taintOperatorNodes }) => (taintOperatorNodes === null ? ['validate'] : ['mutate', 'validate']),
   judges: (subject) => subject.kind === 'node',
   evaluate({ phase, subject, policy, lookups }, settings): RuleResult {
     if (subject.kind !== 'node') return nothing;

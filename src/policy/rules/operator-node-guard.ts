@@ -69,6 +69,7 @@ export const operatorNodeGuard = defineRule<Settings, undefined>({
     const nodeName = subject.kind === 'pod' ? subject.pod.placement.nodeName : undefined;
     return phase === 'validate' && nodeName !== undefined ? [nodeName] : [];
   },
+  phases: () => ['validate'],
   judges: (subject, policy) => subject.kind === 'pod' && isWorkflowPod(subject.pod, policy),
   evaluate({ phase, request, subject, policy, view, lookups }) {
     if (phase !== 'validate' || subject.kind !== 'pod') return nothing;

@@ -82,6 +82,8 @@ export const placement = defineRule<Settings, Compiled>({
   check: (_settings, policy): readonly Contradiction[] => checkProfiles(policy),
   enforcement: (settings) => settings.enforcement,
   needs: () => [],
+  // Also where it only reports: a policy that is switched to enforce by a reload must find the mutating webhook there.
+  phases: () => ['mutate', 'validate'],
   judges: (subject, policy) => subject.kind === 'pod' && isWorkflowPod(subject.pod, policy),
   evaluate({ phase, request, subject, policy, view }): RuleResult {
     if (subject.kind !== 'pod' || isMirrorPod(subject.pod, request)) return nothing;

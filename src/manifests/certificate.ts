@@ -1,0 +1,51 @@
+import { type Installation, type KubeObject, metadata, productName, tlsSecretName } from './objects.ts';
+
+/** A long-lived CA of cert-manager's own, and the serving certificate from it: caBundle holds the CA, so renewals change nothing there. */
+export function buildCertificates({ namespace }: Installation): readonly KubeObject[] {
+  const caName = `${productName}-ca`;
+  const rootName = `${productName}-root`;
+  const ecdsa = { algorithm: 'ECDSA', size: 256 };
+  return [
+    {
+      apiVersion: 'cert-manager.io/v1',
+      kind: 'Issuer',
+      metadata: metadata(rootName, namespace),
+      spec: { selfSigned: {} },
+    },
+    {
+      apiVersion: 'cert-manager.io/v1',
+      kind: 'Certificate',
+      metadata: metadata(caName, namespace),
+      spec: {
+        isCA: true,
+        commonName: caName,
+        secretName: caName,
+        // Ten years.
+        duration: '87600h',
+        privateKey: ecdsa,
+        issuerRef: { name: rootName, kind: 'Issuer' },
+      },
+    },
+    {
+      apiVersion: 'cert-manager.io/v1',
+      kind: 'Issuer',
+      metadata: metadata(caName, namespace),
+      spec: { ca: { secretName: caName } },
+    },
+    {
+      apiVersion: 'cert-manager.io/v1',
+      kind: 'Certificate',
+      metadata: metadata(productName, namespace),
+      spec: {
+        secretName: tlsSecretName,
+        dnsNames: [`${productName}.${namespace}.svc`, `${productName}.${namespace}.svc.cluster.local`],
+        // 90 days, renewed 30 days before they end.
+        duration: '2160h',
+        renewBefore: '720h',
+        privateKey: { ...ecdsa, rotationPolicy: 'Always' },
+        usages: ['digital signature', 'server auth'],
+        issuerRef: { name: caName, kind: 'Issuer' },
+      },
+    },
+  ];
+}

@@ -1,0 +1,26 @@
+/** A Kubernetes object as it is written to YAML. */
+export type KubeObject = Readonly<Record<string, unknown>>;
+
+/** What an installation is called and made of. */
+export interface Installation {
+  readonly namespace: string;
+  readonly image: string;
+  readonly replicas: number;
+}
+
+/** The name of every object that there is one of: Service, Deployment, ServiceAccount, Certificate, configurations. */
+export const productName = 'osmo-admission-webhook';
+
+/** The Secret in which cert-manager keeps the serving certificate. */
+export const tlsSecretName = `${productName}-tls`;
+
+/** Port of the Service, which the API server calls, and the server's own. */
+export const servicePort = 443;
+export const admissionPort = 8443;
+export const healthPort = 8080;
+
+export const labels = { 'app.kubernetes.io/name': productName } as const;
+
+export function metadata(name: string, namespace?: string): Readonly<Record<string, unknown>> {
+  return { name, ...(namespace !== undefined && { namespace }), labels };
+}

@@ -1,0 +1,124 @@
+import type { CompiledPolicy } from '../policy/model/policy.ts';
+import type { Phase } from '../policy/model/request.ts';
+import type { BoundRule, RequestMatch } from '../policy/rule.ts';
+import { type Installation, type KubeObject, labels, productName, servicePort } from './objects.ts';
+
+/*
+ * Which requests reach us, and what happens when we are away. Fail only for pods of workflow namespaces: a deadlocked cluster is worse
+ * than an unjudged node. Selectors are disjoint, so that no request matches two validating webhooks of ours: of two denials kubectl
+ * shows one.
+ */
+
+/** Kubernetes writes it on each namespace, and nobody can move it. */
+const namespaceNameLabel = 'kubernetes.io/metadata.name';
+
+/** How long the API server waits, in seconds. A decision takes well under a millisecond; the rest is for a look-up. */
+const timeoutSeconds: Readonly<Record<Phase, number>> = { mutate: 3, validate: 5 };
+
+interface Scope {
+  /** First segment of the webhook's name. */
+  readonly name: string;
+  readonly resource: string;
+  readonly failurePolicy: 'Fail' | 'Ignore';
+  readonly selectors: KubeObject;
+}
+
+/** The two webhook configurations for a policy, from the rules' own metadata. One without webhooks is left out. */
+export function buildWebhookConfigurations(
+  rules: readonly BoundRule[],
+  policy: CompiledPolicy,
+  installation: Installation,
+): readonly KubeObject[] {
+  return [
+    buildConfiguration('mutate', rules, policy, installation),
+    buildConfiguration('validate', rules, policy, installation),
+  ].flatMap((configuration) => (configuration === undefined ? [] : [configuration]));
+}
+
+function buildConfiguration(
+  phase: Phase,
+  rules: readonly BoundRule[],
+  policy: CompiledPolicy,
+  installation: Installation,
+): KubeObject | undefined {
+  const active = rules.filter((rule) => isActive(rule, policy, phase));
+  const matches = active.flatMap(({ on }) => on);
+  const webhooks = scopesOf(policy, installation).flatMap((scope) => {
+    const rule = mergedRule(scope.resource, matches);
+    return rule === undefined ? [] : [buildWebhook(phase, scope, rule, installation)];
+  });
+  if (webhooks.length === 0) return undefined;
+  return {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: phase === 'mutate' ? 'MutatingWebhookConfiguration' : 'ValidatingWebhookConfiguration',
+    metadata: {
+      name: productName,
+      labels,
+      annotations: { 'cert-manager.io/inject-ca-from': `${installation.namespace}/${productName}` },
+    },
+    webhooks,
+  };
+}
+
+function isActive(rule: BoundRule, policy: CompiledPolicy, phase: Phase): boolean {
+  return policy.enforcementOf(rule.id, '') !== 'off' && rule.phases(policy.policy).includes(phase);
+}
+
+/** Every scope that a policy makes: together they hold each request that some rule may judge, each exactly once. */
+function scopesOf(policy: CompiledPolicy, { namespace }: Installation): readonly Scope[] {
+  const { namespaces } = policy.policy.workflowPods;
+  // The webhook must never gate its own pods.
+  const gated = namespaces.filter((name) => name !== namespace);
+  const inNamespaces = (operator: 'In' | 'NotIn', values: readonly string[]): KubeObject => ({
+    namespaceSelector: { matchExpressions: [{ key: namespaceNameLabel, operator, values }] },
+  });
+  const scopes: Scope[] = [];
+  if (gated.length > 0) {
+    const failurePolicy = policy.policy.preset === 'monitor' ? 'Ignore' : 'Fail';
+    scopes.push({ name: 'pods', resource: 'pods', failurePolicy, selectors: inNamespaces('In', gated) });
+  }
+  if (policy.workflowLabels.length > 0) {
+    scopes.push({
+      name: 'pods-elsewhere',
+      resource: 'pods',
+      failurePolicy: 'Ignore',
+      selectors: {
+        ...inNamespaces('NotIn', [...new Set([...namespaces, namespace])]),
+        // Outside workflow namespaces only the labels make a workflow pod.
+        objectSelector: { matchExpressions: policy.workflowLabels.map((key) => ({ key, operator: 'Exists' })) },
+      },
+    });
+  }
+  scopes.push({ name: 'nodes', resource: 'nodes', failurePolicy: 'Ignore', selectors: {} });
+  return scopes;
+}
+
+/** The rule of a webhook: the operations that any of our rules reads of the resource. */
+function mergedRule(resource: string, matches: readonly RequestMatch[]): KubeObject | undefined {
+  const own = matches.filter((match) => match.resource === resource);
+  const [first] = own;
+  if (first === undefined) return undefined;
+  return {
+    apiGroups: [first.group],
+    apiVersions: ['v1'],
+    resources: [resource],
+    operations: [...new Set(own.flatMap(({ operations }) => operations))],
+    scope: resource === 'nodes' ? 'Cluster' : 'Namespaced',
+  };
+}
+
+function buildWebhook(phase: Phase, scope: Scope, rule: KubeObject, { namespace }: Installation): KubeObject {
+  return {
+    name: `${scope.name}.${phase}.osmo-admission`,
+    admissionReviewVersions: ['v1'],
+    clientConfig: { service: { name: productName, namespace, path: `/${phase}`, port: servicePort } },
+    failurePolicy: scope.failurePolicy,
+    matchPolicy: 'Equivalent',
+    // An audit record is the only thing a request leaves behind, and a dry run's says that it was one.
+    sideEffects: 'NoneOnDryRun',
+    timeoutSeconds: timeoutSeconds[phase],
+    ...(phase === 'mutate' && { reinvocationPolicy: 'IfNeeded' }),
+    ...scope.selectors,
+    rules: [rule],
+  };
+}

@@ -1,0 +1,295 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseAllDocuments, stringify } from 'yaml';
+import { run } from '../../src/cli/run.ts';
+import { createPolicyParser } from '../../src/config/parse.ts';
+import { buildManifests } from '../../src/manifests/build.ts';
+import { buildWebhookConfigurations } from '../../src/manifests/webhooks.ts';
+import type { CompiledPolicy } from '../../src/policy/model/policy.ts';
+import { readPod } from '../../src/policy/model/read-pod.ts';
+import { rules } from '../../src/policy/rules/index.ts';
+import { isWorkflowPod } from '../../src/policy/workflow-pod.ts';
+
+const installation = { namespace: 'osmo-admission', image: 'registry.example/webhook:1', replicas: 2 };
+const parser = createPolicyParser({ rules, ownNamespace: installation.namespace });
+const textOf = (sections: object): string =>
+  stringify({ apiVersion: 'osmo-admission/v1alpha1', kind: 'AdmissionPolicy', ...sections });
+const policyOf = (sections: object = {}): CompiledPolicy => parser(textOf(sections), 'policy.yaml');
+
+interface Requirement {
+  readonly key: string;
+  readonly operator: string;
+  readonly values?: readonly string[];
+}
+
+interface Webhook {
+  readonly name: string;
+  readonly failurePolicy: string;
+  readonly sideEffects: string;
+  readonly namespaceSelector?: { readonly matchExpressions: readonly Requirement[] };
+  readonly objectSelector?: { readonly matchExpressions: readonly Requirement[] };
+  readonly rules: readonly { readonly resources: readonly string[]; readonly operations: readonly string[] }[];
+  readonly clientConfig: {
+    readonly service: Readonly<Record<string, unknown>>;
+    readonly url?: string;
+    readonly caBundle?: string;
+  };
+}
+
+function webhooksOf(policy: CompiledPolicy, kind: 'Mutating' | 'Validating'): readonly Webhook[] {
+  const configuration = buildWebhookConfigurations(rules, policy, installation).find(
+    (object) => object.kind === `${kind}WebhookConfiguration`,
+  );
+  return JSON.parse(JSON.stringify(configuration?.webhooks ?? []));
+}
+
+/** The API server's own matching of selectors, written from its documentation. */
+function matches(requirements: readonly Requirement[] | undefined, labels: Readonly<Record<string, string>>): boolean {
+  return (requirements ?? []).every(({ key, operator, values = [] }) => {
+    const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
+    if (operator === 'In') return value !== undefined && values.includes(value);
+    if (operator === 'NotIn') return value === undefined || !values.includes(value);
+    return (value !== undefined) === (operator === 'Exists');
+  });
+}
+
+const reached = (
+  webhooks: readonly Webhook[],
+  resource: string,
+  operation: string,
+  namespace: string,
+  labels: Readonly<Record<string, string>>,
+): readonly string[] =>
+  webhooks
+    .filter((webhook) =>
+      webhook.rules.some((rule) => rule.resources.includes(resource) && rule.operations.includes(operation)),
+    )
+    .filter(
+      (webhook) =>
+        resource === 'nodes' ||
+        matches(webhook.namespaceSelector?.matchExpressions, { 'kubernetes.io/metadata.name': namespace }),
+    )
+    .filter((webhook) => matches(webhook.objectSelector?.matchExpressions, labels))
+    .map(({ name }) => name);
+
+const workflow = { 'osmo.workflow_uuid': 'a', 'osmo.task_uuid': 'b' };
+
+describe('which requests reach which webhook', () => {
+  const validating = webhooksOf(policyOf(), 'Validating');
+  const mutating = webhooksOf(policyOf(), 'Mutating');
+  const cases: readonly (readonly [
+    string,
+    string,
+    string,
+    string,
+    Readonly<Record<string, string>>,
+    readonly string[],
+  ])[] = [
+    ['a pod of a workflow namespace', 'pods', 'CREATE', 'osmo-workflows', {}, ['pods']],
+    ['a pod of a workflow namespace with the labels', 'pods', 'CREATE', 'osmo-workflows', workflow, ['pods']],
+    ['a pod with the labels elsewhere', 'pods', 'CREATE', 'apps', workflow, ['pods-elsewhere']],
+    ['a pod with one of the labels elsewhere', 'pods', 'CREATE', 'apps', { 'osmo.task_uuid': 'b' }, []],
+    ['any other pod', 'pods', 'CREATE', 'kube-system', {}, []],
+    ['a pod of the webhook’s own namespace, whatever its labels', 'pods', 'CREATE', 'osmo-admission', workflow, []],
+    ['a node that registers', 'nodes', 'CREATE', '', {}, ['nodes']],
+    ['a heartbeat', 'nodes', 'UPDATE', '', {}, []],
+    ['an update of a pod', 'pods', 'UPDATE', 'osmo-workflows', workflow, []],
+  ];
+  for (const [name, resource, operation, namespace, labels, expected] of cases) {
+    it(name, () => {
+      expect(reached(validating, resource, operation, namespace, labels)).toEqual(
+        expected.map((scope) => `${scope}.validate.osmo-admission`),
+      );
+      const mutated = expected.filter((scope) => scope !== 'nodes');
+      expect(reached(mutating, resource, operation, namespace, labels)).toEqual(
+        mutated.map((scope) => `${scope}.mutate.osmo-admission`),
+      );
+    });
+  }
+
+  it('is each workflow pod exactly once, for any policy, and the webhook’s own pods never', () => {
+    const name = fc.constantFrom('osmo-workflows', 'a', 'b', 'osmo-admission');
+    const key = fc.constantFrom('x', 'y', 'osmo.task_uuid');
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(name, { maxLength: 3 }),
+        fc.uniqueArray(key, { maxLength: 2 }),
+        name,
+        fc.dictionary(key, fc.constant('v'), { noNullPrototype: true }),
+        (namespaces, labels, namespace, own) => {
+          const policy = policyOf({ workflowPods: { namespaces, labels } });
+          const pod = readPod({ metadata: { labels: own } }, 'object', namespace);
+          const expected = namespace !== installation.namespace && isWorkflowPod(pod, policy) ? 1 : 0;
+          for (const kind of ['Mutating', 'Validating'] as const) {
+            expect(reached(webhooksOf(policy, kind), 'pods', 'CREATE', namespace, own)).toHaveLength(expected);
+          }
+        },
+      ),
+    );
+  });
+});
+
+describe('what happens while the webhook is away', () => {
+  it('is Fail for pods of workflow namespaces only', () => {
+    for (const kind of ['Mutating', 'Validating'] as const) {
+      for (const { name, failurePolicy } of webhooksOf(policyOf(), kind)) {
+        expect(failurePolicy, name).toBe(/^pods\./.test(name) ? 'Fail' : 'Ignore');
+      }
+    }
+  });
+
+  it('is Ignore for everything under monitor', () => {
+    const policy = policyOf({ preset: 'monitor' });
+    const all = [...webhooksOf(policy, 'Mutating'), ...webhooksOf(policy, 'Validating')];
+    expect(all.length).toBeGreaterThan(3);
+    expect(all.map(({ failurePolicy }) => failurePolicy)).toEqual(all.map(() => 'Ignore'));
+  });
+});
+
+describe('webhooks follow the policy', () => {
+  const names = (sections: object, kind: 'Mutating' | 'Validating'): readonly string[] =>
+    webhooksOf(policyOf(sections), kind).map(({ name }) => name.split('.')[0] ?? '');
+
+  it('nodes are mutated only where a taint is to be injected', () => {
+    expect(names({}, 'Mutating')).not.toContain('nodes');
+    expect(
+      names(
+        { rules: { 'node-conformance': { taintOperatorNodes: { key: 'ops', effect: 'NoSchedule' } } } },
+        'Mutating',
+      ),
+    ).toContain('nodes');
+  });
+
+  it('a rule that is off needs none', () => {
+    expect(names({ rules: { placement: { enforcement: 'off' } } }, 'Mutating')).toEqual([]);
+    expect(
+      names(
+        { rules: { placement: { enforcement: 'off' }, 'operator-node-guard': { enforcement: 'off' } } },
+        'Validating',
+      ),
+    ).toEqual(['nodes']);
+  });
+
+  it('placement that only reports keeps its mutating webhook, so that a reload can switch it on', () => {
+    expect(names({ rules: { placement: { enforcement: 'warn' } } }, 'Mutating')).toEqual(['pods', 'pods-elsewhere']);
+  });
+
+  it('without workflow labels there is no webhook for other namespaces', () => {
+    expect(names({ workflowPods: { labels: [] } }, 'Validating')).toEqual(['pods', 'nodes']);
+  });
+
+  it('each calls the Service by path, leaves nothing behind on a dry run, and has no CA of its own', () => {
+    for (const kind of ['Mutating', 'Validating'] as const) {
+      for (const { clientConfig, sideEffects, name } of webhooksOf(policyOf(), kind)) {
+        expect(clientConfig).toEqual({
+          service: {
+            name: 'osmo-admission-webhook',
+            namespace: 'osmo-admission',
+            path: kind === 'Mutating' ? '/mutate' : '/validate',
+            port: 443,
+          },
+        });
+        expect(sideEffects).toBe('NoneOnDryRun');
+        expect(name.split('.')).toHaveLength(3);
+      }
+    }
+  });
+});
+
+describe('the whole installation', () => {
+  const files = buildManifests({ rules, policy: policyOf(), policyText: textOf({}), installation });
+  const objects = [...files.values()].flatMap((text) =>
+    parseAllDocuments(text).map((document): Record<string, unknown> => document.toJS()),
+  );
+  const one = (kind: string): Record<string, unknown> => objects.find((object) => object.kind === kind) ?? {};
+  const spec = (): Record<string, unknown> =>
+    Object(Reflect.get(Object(Reflect.get(Object(one('Deployment').spec), 'template')), 'spec'));
+
+  it('applies the webhook configurations last', () => {
+    expect([...files.keys()]).toEqual(['01-workload.yaml', '02-certificate.yaml', '03-webhooks.yaml']);
+    expect(objects.slice(-2).map(({ kind }) => kind)).toEqual([
+      'MutatingWebhookConfiguration',
+      'ValidatingWebhookConfiguration',
+    ]);
+  });
+
+  it('grants get, list and watch on nodes and nothing else', () => {
+    expect(one('ClusterRole').rules).toEqual([
+      { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch'] },
+    ]);
+    expect(objects.filter(({ kind }) => kind === 'Role')).toEqual([]);
+  });
+
+  it('runs as Pod Security "restricted" asks, with a read-only root', () => {
+    expect(spec().securityContext).toEqual({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+    const [container] = Array.isArray(spec().containers) ? (spec().containers as Record<string, unknown>[]) : [];
+    expect(container?.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
+    expect(container?.image).toBe('registry.example/webhook:1');
+  });
+
+  it('mounts the policy file as it was given', () => {
+    expect(one('ConfigMap').data).toEqual({ 'policy.yaml': textOf({}) });
+  });
+
+  it('gives the certificate the name that the API server calls', () => {
+    const leaf = objects.filter(({ kind }) => kind === 'Certificate').at(-1);
+    expect(Reflect.get(Object(leaf?.spec), 'dnsNames')).toContain('osmo-admission-webhook.osmo-admission.svc');
+  });
+});
+
+describe('osmo-admission manifests', () => {
+  const cli = async (args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> => {
+    let stdout = '';
+    let stderr = '';
+    const code = await run(['manifests', ...args], {
+      stdout: (text) => {
+        stdout += text;
+      },
+      stderr: (text) => {
+        stderr += text;
+      },
+      readStdin: () => Promise.resolve(''),
+      env: {},
+      now: () => 0,
+    });
+    return { code, stdout, stderr };
+  };
+
+  it('prints everything as one stream, or writes a file a step', async () => {
+    const { code, stdout } = await cli(['-n', 'elsewhere', '--image', 'x:1']);
+    expect(code).toBe(0);
+    expect(parseAllDocuments(stdout).length).toBeGreaterThan(10);
+    expect(stdout).toContain('namespace: elsewhere');
+    const directory = mkdtempSync(join(tmpdir(), 'manifests-'));
+    expect((await cli(['--output-dir', join(directory, 'out')])).code).toBe(0);
+    expect(readdirSync(join(directory, 'out'))).toEqual([
+      '01-workload.yaml',
+      '02-certificate.yaml',
+      '03-webhooks.yaml',
+    ]);
+    rmSync(directory, { recursive: true });
+  });
+
+  it('refuses what cannot be installed', async () => {
+    expect(await cli(['-n', 'Not_A_Namespace'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('no namespace can be called'),
+    });
+    expect(await cli(['-n', 'osmo-workflows'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('is a workflow namespace of the policy'),
+    });
+    expect(await cli(['--replicas', '0'])).toMatchObject({ code: 2, stderr: expect.stringContaining('from 1') });
+    expect(await cli(['--config', '/nowhere.yaml'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('no such file'),
+    });
+  });
+});
