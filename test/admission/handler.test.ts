@@ -238,6 +238,36 @@ describe('odd input that can be judged', () => {
     expect(JSON.stringify(records[0]).length).toBeLessThan(20_000);
   });
 
+  it('judges 20,000 pairs with 20,000 terms, and two lists of 100,000 values: no product of the two is made', async () => {
+    const { ask } = harness();
+    const values = Array.from({ length: 100_000 }, (_, i) => `v${i}`);
+    const required = (nodeSelectorTerms: readonly object[]): object => ({
+      affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } } },
+    });
+    const pairs = {
+      nodeSelector: Object.fromEntries(values.slice(0, 20_000).map((value) => [value, 'x'])),
+      ...required(
+        values.slice(0, 20_000).map((value) => ({ matchExpressions: [{ key: 'k', operator: 'In', values: [value] }] })),
+      ),
+    };
+    const lists = required([
+      {
+        matchExpressions: [
+          { key: 'k', operator: 'In', values },
+          { key: 'k', operator: 'NotIn', values },
+        ],
+      },
+    ]);
+    for (const spec of [pairs, lists]) expect((await ask(review({ object: podWith(spec) }))).status).toBe(200);
+  });
+
+  it('answers millions of brackets', async () => {
+    const { ask } = harness();
+    expect((await ask('['.repeat(3_000_000))).status).toBe(400);
+    expect((await ask(`${'['.repeat(3_000_000)}${']'.repeat(3_000_000)}`)).status).toBe(400);
+    expect((await ask(review())).status).toBe(200);
+  });
+
   it('judges deep nesting in fields that nobody reads', async () => {
     const { ask } = harness();
     const deep = `${'{"a":'.repeat(5_000)}1${'}'.repeat(5_000)}`;

@@ -1,31 +1,45 @@
+import type { Labels } from '../kube/labels.ts';
 import type { NodeSelectorTerm, Requirement } from '../kube/node-selector.ts';
 import { satisfiable } from '../kube/satisfiable.ts';
 import type { Placement } from '../model/placement.ts';
 
 /**
- * What a placement asks of a node's labels, as alternatives: one list of requirements for each required node affinity term, each
- * with the nodeSelector's pairs in it, since both must hold. A placement without required affinity has one alternative.
- * Terms that match no node whatever its labels (an empty term, a matchFields that Kubernetes refuses) have none.
+ * What a placement asks of a node's labels: the nodeSelector's pairs, and one of the required node affinity terms, since both must
+ * hold. The pairs are kept once beside the alternatives: a pod may have thousands of either, and their product must never be made.
  */
+export interface Alternatives {
+  readonly nodeSelector: Labels;
+  /** False where no node can bear the nodeSelector's pairs: a value that is no label value. */
+  readonly selectable: boolean;
+  /** Terms that some node could match at all. A placement without required affinity has one alternative, without a term. */
+  readonly list: readonly Alternative[];
+}
+
 export interface Alternative {
   /** Index of the term; undefined for a placement without required node affinity. */
   readonly term: number | undefined;
+  /** The term's expressions, with the nodeSelector's pairs for the same keys. */
   readonly requirements: readonly Requirement[];
 }
 
 /** @param strip a requirement whose values are taken out of every NotIn on its key, so that the pod's own words remain. */
-export function alternativesOf(placement: Placement, strip?: Requirement): readonly Alternative[] {
-  const selector = Object.keys(placement.nodeSelector).map(
-    (key): Requirement => ({ key, operator: 'In', values: [placement.nodeSelector[key] ?? ''] }),
-  );
-  if (placement.terms === undefined) return [{ term: undefined, requirements: selector }];
-  const alternatives: Alternative[] = [];
-  placement.terms.forEach((term, index) => {
+export function alternativesOf({ nodeSelector, terms }: Placement, strip?: Requirement): Alternatives {
+  const selectable = satisfiable(Object.keys(nodeSelector).map((key) => pairOf(nodeSelector, key)));
+  if (terms === undefined) return { nodeSelector, selectable, list: [{ term: undefined, requirements: [] }] };
+  const list: Alternative[] = [];
+  terms.forEach((term, index) => {
     if (isEmptyTerm(term) || !fieldsCanMatch(term.matchFields)) return;
-    const expressions = strip === undefined ? term.matchExpressions : stripped(term.matchExpressions, strip);
-    alternatives.push({ term: index, requirements: [...selector, ...expressions] });
+    const own = strip === undefined ? term.matchExpressions : stripped(term.matchExpressions, strip);
+    const shared = new Set(own.map(({ key }) => key).filter((key) => Object.hasOwn(nodeSelector, key)));
+    const pairs = [...shared].map((key) => pairOf(nodeSelector, key));
+    list.push({ term: index, requirements: pairs.length === 0 ? own : [...pairs, ...own] });
   });
-  return alternatives;
+  return { nodeSelector, selectable, list };
+}
+
+/** A pair of a nodeSelector as a requirement. */
+function pairOf(nodeSelector: Labels, key: string): Requirement {
+  return { key, operator: 'In', values: [nodeSelector[key] ?? ''] };
 }
 
 /** A term without any requirement matches no node (Kubernetes documentation, "Assigning Pods to Nodes"). */
@@ -33,11 +47,15 @@ export function isEmptyTerm(term: NodeSelectorTerm): boolean {
   return term.matchExpressions.length === 0 && term.matchFields.length === 0;
 }
 
-/** The first alternative that some node could meet together with `extra`. */
-export function meetable(alternatives: readonly Alternative[], extra?: Requirement): Alternative | undefined {
-  return alternatives.find(({ requirements }) =>
-    satisfiable(extra === undefined ? requirements : [...requirements, extra]),
-  );
+/** The first alternative that some node could meet together with `extra`. Keys are independent, so only pairs of the same key matter. */
+export function meetable(
+  { nodeSelector, selectable, list }: Alternatives,
+  extra?: Requirement,
+): Alternative | undefined {
+  if (!selectable) return undefined;
+  if (extra === undefined) return list.find(({ requirements }) => satisfiable(requirements));
+  const also = Object.hasOwn(nodeSelector, extra.key) ? [pairOf(nodeSelector, extra.key), extra] : [extra];
+  return list.find(({ requirements }) => satisfiable([...requirements, ...also]));
 }
 
 /** True if `term` already says at least what an In or NotIn requirement says: In fewer values, or NotIn more. */

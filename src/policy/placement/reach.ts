@@ -68,9 +68,9 @@ function withoutExclusion(placement: Placement, exclusion: Requirement) {
   });
 }
 
-/** Comparisons that one node costs at most: every value of every requirement, and every toleration. */
-function costOf({ terms = [], tolerations }: Placement): number {
-  let cost = tolerations.length;
+/** Comparisons that one node costs at most: every pair, every value of every requirement, and every toleration. */
+function costOf({ nodeSelector, terms = [], tolerations }: Placement): number {
+  let cost = Object.keys(nodeSelector).length + tolerations.length;
   for (const { matchExpressions, matchFields } of terms) {
     cost += 1;
     for (const { values } of matchExpressions) cost += values.length + 1;
