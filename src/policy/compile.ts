@@ -1,6 +1,6 @@
 import { atMost } from './enforcement.ts';
 import { checkExemptions, compileExemptions } from './exemptions.ts';
-import { type CompiledPolicy, type NodeType, nodeTypes, type Policy } from './model/policy.ts';
+import type { CompiledPolicy, Policy } from './model/policy.ts';
 import { operatorTaintPatterns } from './operator-taints.ts';
 import { compileProfiles, valuesOf } from './placement/profile.ts';
 import type { BoundRule, Contradiction } from './rule.ts';
@@ -18,16 +18,13 @@ export function compilePolicy(
   ownNamespace?: string,
 ): CompiledPolicy {
   const byId = new Map(rules.map((rule) => [rule.id, rule]));
-  const types = Object.fromEntries(nodeTypes.map((type) => [type, valuesOf(policy.nodes, [type])]));
-  const valuesByType = types as Record<NodeType, readonly string[]>;
   return {
     policy,
     digest,
     workflowNamespaces: new Set(policy.workflowPods.namespaces),
     workflowLabels: policy.workflowPods.labels,
-    valuesOf: valuesByType,
-    operatorValues: valuesByType.operator,
-    sharedValues: valuesByType.shared,
+    operatorValues: valuesOf(policy.nodes, ['operator']),
+    sharedValues: valuesOf(policy.nodes, ['shared']),
     operatorTaints: operatorTaintPatterns(policy),
     exemptions: compileExemptions(policy, ownNamespace),
     profiles: compileProfiles(policy),

@@ -14,7 +14,7 @@ export function toJsonPatch(object: unknown, edits: readonly Edit[]): readonly P
   const operations: PatchOperation[] = [];
   const spec = at(object, 'spec');
   if (spec === undefined) operations.push({ op: 'add', path: '/spec', value: {} });
-  addMapEntries(operations, '/spec/nodeSelector', at(spec, 'nodeSelector'), entriesOf(edits, 'setNodeSelector'));
+  addMapEntries(operations, '/spec/nodeSelector', at(spec, 'nodeSelector'), pairsOf(edits));
   appendAll(
     operations,
     '/spec/tolerations',
@@ -28,12 +28,6 @@ export function toJsonPatch(object: unknown, edits: readonly Edit[]): readonly P
     edits.flatMap((edit) => (edit.edit === 'addTaint' ? [edit.taint] : [])),
   );
   addTermExpressions(operations, spec, edits);
-  const labels = entriesOf(edits, 'setLabel');
-  if (labels.length > 0) {
-    const metadata = at(object, 'metadata');
-    if (metadata === undefined) operations.push({ op: 'add', path: '/metadata', value: {} });
-    addMapEntries(operations, '/metadata/labels', at(metadata, 'labels'), labels);
-  }
   return operations;
 }
 
@@ -47,11 +41,8 @@ function at(value: unknown, key: string): unknown {
   return isObject(value) ? (field(value, key) ?? undefined) : undefined;
 }
 
-function entriesOf(
-  edits: readonly Edit[],
-  kind: 'setNodeSelector' | 'setLabel',
-): readonly (readonly [string, string])[] {
-  return edits.flatMap((edit) => (edit.edit === kind ? [[edit.key, edit.value] as const] : []));
+function pairsOf(edits: readonly Edit[]): readonly (readonly [string, string])[] {
+  return edits.flatMap((edit) => (edit.edit === 'setNodeSelector' ? [[edit.key, edit.value] as const] : []));
 }
 
 function addMapEntries(

@@ -7,8 +7,7 @@ export type Edit =
   | { readonly edit: 'setNodeSelector'; readonly key: string; readonly value: string }
   /** `term` is the index of a required node affinity term, or `new` where the pod has no required node affinity. */
   | { readonly edit: 'addTermExpression'; readonly term: number | 'new'; readonly expression: Requirement }
-  | { readonly edit: 'addTaint'; readonly taint: Taint }
-  | { readonly edit: 'setLabel'; readonly key: string; readonly value: string };
+  | { readonly edit: 'addTaint'; readonly taint: Taint };
 
 /** One operation of RFC 6902. The product only ever adds. */
 export interface PatchOperation {

@@ -20,8 +20,6 @@ export interface Policy {
 /** What a node is for. `shared` serves both operator and workflow pods. */
 export type NodeType = 'operator' | 'compute' | 'gpu' | 'jetson' | 'shared';
 
-export const nodeTypes: readonly NodeType[] = ['operator', 'compute', 'gpu', 'jetson', 'shared'];
-
 export interface NodesPolicy {
   /** The label that tells a node's type, e.g. `node-type`. */
   readonly typeLabel: string;
@@ -89,8 +87,6 @@ export interface CompiledPolicy {
   readonly operatorValues: readonly string[];
   readonly sharedValues: readonly string[];
   readonly operatorTaints: readonly TaintPattern[];
-  /** Label values by node type, sorted. */
-  readonly valuesOf: Readonly<Record<NodeType, readonly string[]>>;
   readonly exemptions: readonly CompiledExemption[];
   readonly profiles: readonly CompiledProfile[];
   /** The enforcement of a rule's reason, the preset's ceiling applied. */

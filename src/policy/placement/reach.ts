@@ -1,9 +1,8 @@
-import type { Requirement } from '../kube/node-selector.ts';
-import { matchesLabels, matchesTerm } from '../kube/node-selector.ts';
+import { matchesLabels, matchesNodeSelector, type NodeSelectorTerm, type Requirement } from '../kube/node-selector.ts';
 import { tolerates } from '../kube/taint.ts';
 import type { Node } from '../model/node.ts';
 import type { Placement } from '../model/placement.ts';
-import { stripped } from './constraints.ts';
+import { isEmptyTerm, stripped } from './constraints.ts';
 
 /** Operator nodes that a pod could land on, for a message. */
 export interface Reach {
@@ -31,7 +30,7 @@ export function reachOf(
   operatorNodes: readonly Node[],
   exclusion: Requirement | undefined,
 ): Reach {
-  const terms = exclusion === undefined ? placement.terms : withoutExclusion(placement, exclusion);
+  const terms = exclusion === undefined ? placement.terms : withoutExclusion(placement.terms, exclusion);
   const names: string[] = [];
   let count = 0;
   let work = 0;
@@ -40,7 +39,7 @@ export function reachOf(
     work += cost;
     if (work > maxComparisons) return { names, count, complete: false };
     if (!matchesLabels(placement.nodeSelector, node.labels)) continue;
-    if (terms !== undefined && !terms.some((term) => term === 'any' || matchesTerm(term, node))) continue;
+    if (!matchesNodeSelector(terms, node)) continue;
     if (!toleratesNode(placement, node)) continue;
     count += 1;
     if (names.length < maxNames) names.push(node.name);
@@ -58,14 +57,14 @@ function toleratesNode(placement: Placement, node: Node): boolean {
   );
 }
 
-/** The terms less the exclusion; a term that held nothing else accepts any node. */
-function withoutExclusion(placement: Placement, exclusion: Requirement) {
-  return placement.terms?.map((term) => {
-    const matchExpressions = stripped(term.matchExpressions, exclusion);
-    if (matchExpressions.length === 0 && term.matchExpressions.length > 0 && term.matchFields.length === 0)
-      return 'any';
-    return { ...term, matchExpressions };
-  });
+/** The terms less the exclusion; undefined, which matches every node, where some term held nothing else. */
+function withoutExclusion(
+  terms: readonly NodeSelectorTerm[] | undefined,
+  exclusion: Requirement,
+): readonly NodeSelectorTerm[] | undefined {
+  const rest = terms?.map((term) => ({ ...term, matchExpressions: stripped(term.matchExpressions, exclusion) }));
+  const opened = rest?.some((term, index) => isEmptyTerm(term) && terms?.[index]?.matchExpressions.length !== 0);
+  return opened === true ? undefined : rest;
 }
 
 /** Comparisons that one node costs at most: every pair, every value of every requirement, and every toleration. */

@@ -1,4 +1,4 @@
-import { describeToleration, type TaintPattern, toleratesSome } from '../kube/taint.ts';
+import { describeTaint, describeToleration, type TaintPattern, toleratesSome } from '../kube/taint.ts';
 import { clip } from '../kube/text.ts';
 import type { Finding } from '../model/finding.ts';
 import type { Workload } from '../model/placement.ts';
@@ -233,7 +233,7 @@ function bound(
   const why =
     taint === undefined
       ? `it bears the label ${policy.policy.nodes.typeLabel}=${lookup.node.labels[policy.policy.nodes.typeLabel] ?? ''}`
-      : `it bears the operator taint ${taint.key}`;
+      : `it bears the operator taint ${describeTaint(taint)}`;
   return [
     {
       ...base,
