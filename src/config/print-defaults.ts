@@ -1,4 +1,4 @@
-import { Document, isMap, isPair, isScalar, isSeq, type Node, type YAMLMap } from 'yaml';
+import { Document, isMap, isPair, isScalar, isSeq, type Node, visit, type YAMLMap } from 'yaml';
 import { isObject } from '../policy/model/read.ts';
 import type { BoundRule, JsonSchema } from '../policy/rule.ts';
 import { defaultPolicy } from './defaults.ts';
@@ -23,6 +23,12 @@ export function printDefaults(rules: readonly BoundRule[]): string {
     }
     for (const item of contents.items.slice(2)) if (isScalar(item.key)) item.key.spaceBefore = true;
   }
+  // A version is quoted also where YAML would not ask for it: whoever shortens 1.30.0 to 1.30 must not get the number 1.3.
+  visit(document, {
+    Scalar(_key, node) {
+      if (typeof node.value === 'string' && /^\d/.test(node.value)) node.type = 'QUOTE_DOUBLE';
+    },
+  });
   return document.toString({ lineWidth: 0, flowCollectionPadding: false });
 }
 
@@ -35,13 +41,22 @@ function annotate(map: YAMLMap, schema: JsonSchema, depth: number): void {
     if (typeof description === 'string') pair.key.commentBefore = wrap(description, width - 2 * depth);
     const value = pair.value;
     if (isMap(value)) {
-      if (fitsOneLine(value, depth)) value.flow = true;
-      else annotate(value, isObject(property) ? property : {}, depth + 1);
+      const inner = isObject(property) ? property : {};
+      if (fitsOneLine(value, depth) && !describesKeys(inner)) value.flow = true;
+      else annotate(value, inner, depth + 1);
     } else if (isSeq(value)) {
       if (value.items.every(isScalar)) value.flow = true;
       else for (const item of value.items) setFlow(item, depth + 2);
     }
   }
+}
+
+/** Whether the schema says what the keys of a map mean: then each needs a line for its comment. */
+function describesKeys({ properties }: JsonSchema): boolean {
+  return (
+    isObject(properties) &&
+    Object.values(properties).some((property) => isObject(property) && 'description' in property)
+  );
 }
 
 /** Entries of lists stand in one line each where they fit. */
