@@ -8,6 +8,8 @@ export interface Binaries {
   readonly etcd: string;
   readonly kubeApiserver: string;
   readonly kubectl: string;
+  /** Real kubelet code without a container runtime. */
+  readonly kubemark: string;
 }
 
 /** The versions that the tests want; `tools/<name>/go.mod` pins everything below them. */
@@ -23,6 +25,7 @@ const tools: readonly Tool[] = [
   { name: 'etcd', module: 'etcd', package: 'go.etcd.io/etcd/server/v3' },
   { name: 'kube-apiserver', module: 'kubernetes', package: 'k8s.io/kubernetes/cmd/kube-apiserver' },
   { name: 'kubectl', module: 'kubernetes', package: 'k8s.io/kubernetes/cmd/kubectl' },
+  { name: 'kubemark', module: 'kubernetes', package: 'k8s.io/kubernetes/cmd/kubemark' },
 ];
 
 /**
@@ -31,8 +34,8 @@ const tools: readonly Tool[] = [
  * @throws Error where one must be built and there is no Go.
  */
 export function findBinaries(env: Readonly<Record<string, string | undefined>>): Binaries {
-  const [etcd = '', kubeApiserver = '', kubectl = ''] = tools.map((tool) => findTool(tool, env));
-  return { etcd, kubeApiserver, kubectl };
+  const [etcd = '', kubeApiserver = '', kubectl = '', kubemark = ''] = tools.map((tool) => findTool(tool, env));
+  return { etcd, kubeApiserver, kubectl, kubemark };
 }
 
 function findTool(tool: Tool, env: Readonly<Record<string, string | undefined>>): string {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { createWriteStream, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -19,6 +19,8 @@ export interface ControlPlane {
   readonly kubeconfig: string;
   /** Runs the real kubectl. `as` is a user that the API server knows: `admin`, or a node's name for its kubelet. */
   kubectl(args: readonly string[], options?: { readonly stdin?: string; readonly as?: string }): Promise<Said>;
+  /** Starts real kubelet code for one of `kubelets`; it registers as a node of that name. Its log is in the returned file. */
+  startKubelet(name: string, labels: string): Promise<string>;
   /** The API server's own audit events so far. */
   auditEvents(): readonly Readonly<Record<string, unknown>>[];
   stop(): Promise<void>;
@@ -29,7 +31,7 @@ export const kubelets = ['gpu-9', 'compute-9'];
 
 /** Starts etcd and a real kube-apiserver (NodeRestriction, RBAC and Node authorizer, its own audit log) on loopback, in a folder of its own. */
 export async function startControlPlane(
-  { etcd, kubeApiserver, kubectl }: Binaries,
+  { etcd, kubeApiserver, kubectl, kubemark }: Binaries,
   directory: string,
 ): Promise<ControlPlane> {
   const processes: ChildProcess[] = [];
@@ -39,10 +41,9 @@ export async function startControlPlane(
     return path;
   };
   const start = (name: string, command: string, args: readonly string[]): void => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    const log = createWriteStream(join(directory, `${name}.log`));
-    child.stdout?.pipe(log, { end: false });
-    child.stderr?.pipe(log, { end: false });
+    const log = openSync(join(directory, `${name}.log`), 'a');
+    const child = spawn(command, args, { stdio: ['ignore', log, log] });
+    closeSync(log);
     // Ended in the opposite order: an API server without its etcd does not end.
     processes.unshift(child);
   };
@@ -142,6 +143,14 @@ export async function startControlPlane(
     return {
       kubeconfig: kubeconfigs.get('admin') ?? '',
       kubectl: run,
+      async startKubelet(name, labels) {
+        const [port, readOnlyPort] = await freePorts(2);
+        start(`kubelet-${name}`, kubemark, [
+          ...['--morph=kubelet', `--name=${name}`, `--kubeconfig=${kubeconfigs.get(name)}`, `--node-labels=${labels}`],
+          ...[`--kubelet-port=${port}`, `--kubelet-read-only-port=${readOnlyPort}`, '--use-host-image-service=false'],
+        ]);
+        return join(directory, `kubelet-${name}.log`);
+      },
       auditEvents: () =>
         readFileSync(auditLog, 'utf8')
           .trimEnd()

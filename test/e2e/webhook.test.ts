@@ -58,7 +58,16 @@ beforeAll(async () => {
       '0',
     ],
     ...['--tls-cert-file', file('tls.crt', certPem), '--tls-private-key-file', file('tls.key', keyPem)],
-    ...['--audit-log', join(directory, 'audit.log'), '--shutdown-delay', '0s'],
+    ...[
+      '--audit-log',
+      join(directory, 'audit.log'),
+      '--shutdown-delay',
+      '0s',
+      '--config',
+      file('policy.yaml', policy()),
+      '--reload-interval',
+      '1s',
+    ],
   ];
   webhook = await startProcess(launcher, serveArgs);
   await install(caPem);
@@ -109,6 +118,16 @@ async function install(caPem: string): Promise<void> {
     ['create', '-f', '-'],
     clusterNodes().map((node) => ({ apiVersion: 'v1', kind: 'Node', ...node })),
   );
+}
+
+/** The default policy, but for the kubelet's fake container runtime and the operating system of whatever machine this is. */
+function policy(kubernetes = '1.30.0'): string {
+  const conformance = { kubernetes, enforcement: { 'container-runtime': 'off', 'os-image': 'off' } };
+  return stringify({
+    apiVersion: 'osmo-admission/v1alpha1',
+    kind: 'AdmissionPolicy',
+    rules: { 'node-conformance': conformance },
+  });
 }
 
 const yamlOf = (objects: readonly object[]): string => objects.map((object) => stringify(object)).join('---\n');
@@ -225,6 +244,28 @@ describe('nodes', () => {
   });
 });
 
+describe('a real kubelet', () => {
+  it('that violates the guide logs our reason and does not register; it registers once the policy allows it', async () => {
+    file('policy.yaml', policy('1.99.0'));
+    await eventually(
+      'the policy is in force',
+      async () =>
+        (
+          await plane.kubectl(['create', '--dry-run=server', '-f', '-'], {
+            stdin: stringify(newNode('gpu-9')),
+            as: 'gpu-9',
+          })
+        ).code === 1,
+    );
+    const log = await plane.startKubelet('gpu-9', 'node-type=compute');
+    const reason = /denied the request: .*kubeletVersion of node gpu-9 is v1\.37\.2, needs 1\.99\.0 or later/;
+    await eventually('the reason is in its log', () => reason.test(readFileSync(log, 'utf8')), 3_000);
+    expect((await plane.kubectl(['get', 'node', 'gpu-9'])).stderr).toContain('(NotFound)');
+    file('policy.yaml', policy());
+    await eventually('it registers', async () => (await plane.kubectl(['get', 'node', 'gpu-9'])).code === 0, 600);
+  }, 120_000);
+});
+
 describe('the records', () => {
   it('stand in our log, one for each call, and are joined by annotations in the API server’s own', async () => {
     await dryRun(bad);
@@ -272,8 +313,8 @@ describe('while the webhook is away', () => {
     expect(
       (
         await plane.kubectl(['create', '--dry-run=server', '-f', '-'], {
-          stdin: stringify(newNode('gpu-9', 'v1.29.6')),
-          as: 'gpu-9',
+          stdin: stringify(newNode('compute-9', 'v1.29.6')),
+          as: 'compute-9',
         })
       ).code,
     ).toBe(0);

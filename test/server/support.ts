@@ -170,9 +170,13 @@ export function call({
   });
 }
 
-/** Waits until a condition holds; gives up with an error, so that a test cannot pass by waiting. */
-export async function eventually(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let attempt = 0; attempt < 400; attempt++) {
+/** Waits until a condition holds; gives up with an error after `attempts` looks 10 ms apart, so that a test cannot pass by waiting. */
+export async function eventually(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  attempts = 400,
+): Promise<void> {
+  for (let attempt = 0; attempt < attempts; attempt++) {
     if (await condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
