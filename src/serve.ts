@@ -119,7 +119,7 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
       state: lostRecords === 0 ? 'ok' : 'note',
       detail: lostRecords === 0 ? '' : `${lostRecords} records lost since the start`,
     },
-    { name: 'draining', state: server.draining() ? 'failed' : 'ok', detail: server.draining() ? 'shutting down' : '' },
+    { name: 'serving', state: server.draining() ? 'failed' : 'ok', detail: server.draining() ? 'shutting down' : '' },
   ];
   const server = await startServer({
     listener: createAdmissionListener(endpoint, createApp()),
