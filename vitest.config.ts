@@ -7,12 +7,21 @@ if (Number(process.versions.node.split('.')[0]) < 26) {
   );
 }
 
+const cluster = {
+  globalSetup: ['test/cluster/global-setup.ts'],
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+  fileParallelism: false,
+};
+
 export default defineConfig({
   test: {
     projects: [
       { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/e2e/**'], testTimeout: 30_000 } },
       // Real control plane: `npm run test:e2e`. One file at a time, since each starts its own.
-      { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 60_000, fileParallelism: false } },
+      { test: { ...cluster, name: 'e2e', include: ['test/e2e/*.test.ts'] } },
+      // What takes longer: `npm run test:e2e:full`.
+      { test: { ...cluster, name: 'e2e-full', include: ['test/e2e/full/*.test.ts'] } },
     ],
   },
 });

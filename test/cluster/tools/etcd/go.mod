@@ -1,4 +1,4 @@
-module example.com/osmo-admission-webhook/test/e2e/tools/etcd
+module example.com/osmo-admission-webhook/test/cluster/tools/etcd
 
 go 1.26.0
 

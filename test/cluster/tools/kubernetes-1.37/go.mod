@@ -1,4 +1,4 @@
-module example.com/osmo-admission-webhook/test/e2e/tools/kubernetes
+module example.com/osmo-admission-webhook/test/cluster/tools/kubernetes-1.37
 
 go 1.26.0
 

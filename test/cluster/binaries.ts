@@ -1,0 +1,158 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+/** The programs that a test cluster is made of, by name, with their paths. */
+export type Binaries = Readonly<Record<Program, string>>;
+
+export type Program =
+  | 'etcd'
+  | 'kube-apiserver'
+  | 'kube-controller-manager'
+  | 'kube-scheduler'
+  | 'kubectl'
+  /** Real kubelet code without a container runtime. */
+  | 'kubemark'
+  /** Keeps nodes that nobody runs Ready. */
+  | 'kwok'
+  /** Kubernetes' own scheduling helpers, asked over standard input. */
+  | 'oracle';
+
+const tools = join(import.meta.dirname, 'tools');
+
+/** A Go module below `tools/`, which pins everything that its programs are built from. */
+interface Module {
+  readonly folder: string;
+  readonly version: string;
+  readonly packages: Partial<Readonly<Record<Program, string>>>;
+}
+
+/** Releases of Kubernetes that the tests can run on, by minor version; each has its module. The first is the default. */
+export const kubernetesVersions: Readonly<Record<string, string>> = { '1.37': '1.37.2', '1.30': '1.30.14' };
+
+const kubernetes = (minor: string, version: string): Module => ({
+  folder: `kubernetes-${minor}`,
+  version,
+  packages: Object.fromEntries(
+    ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubectl', 'kubemark'].map((name) => [
+      name,
+      `k8s.io/kubernetes/cmd/${name}`,
+    ]),
+  ),
+});
+
+const otherModules: readonly Module[] = [
+  { folder: 'etcd', version: '3.7.3', packages: { etcd: 'go.etcd.io/etcd/server/v3' } },
+  { folder: 'kwok', version: '0.8.0', packages: { kwok: 'sigs.k8s.io/kwok/cmd/kwok' } },
+  // Our own text: a change of it is another version.
+  { folder: 'oracle', version: digestOf('oracle/main.go', 'oracle/go.sum'), packages: { oracle: '.' } },
+];
+
+export type Env = Readonly<Record<string, string | undefined>>;
+
+/** The release of Kubernetes that `E2E_KUBERNETES` asks for, such as 1.30. @throws Error for one that no module is there for. */
+export function wantedKubernetes({ E2E_KUBERNETES: minor = '1.37' }: Env): { minor: string; version: string } {
+  const version = kubernetesVersions[minor];
+  if (version === undefined) {
+    throw new Error(`E2E_KUBERNETES is ${minor}; there is ${Object.keys(kubernetesVersions).join(' and ')}`);
+  }
+  return { minor, version };
+}
+
+/**
+ * Finds the programs: in KUBEBUILDER_ASSETS where they are of the wanted version, else in a cache outside the clone, where those that
+ * are missing are built from Go modules. Cold, that takes some twelve minutes on two cores; then nothing.
+ * @throws Error where one must be built and there is no Go, or it does not build.
+ */
+export async function findBinaries(env: Env, say: (line: string) => void): Promise<Binaries> {
+  const { minor, version } = wantedKubernetes(env);
+  const found: Partial<Record<Program, string>> = {};
+  for (const module of [kubernetes(minor, version), ...otherModules]) {
+    const cache = join(cacheFolder(env), `${module.folder}-${module.version}`);
+    const missing: Program[] = [];
+    for (const name of Object.keys(module.packages) as Program[]) {
+      const given = env.KUBEBUILDER_ASSETS === undefined ? undefined : join(env.KUBEBUILDER_ASSETS, name);
+      if (given !== undefined && existsSync(given) && isVersion(given, module.version)) found[name] = given;
+      else {
+        found[name] = join(cache, name);
+        if (!existsSync(join(cache, name))) missing.push(name);
+      }
+    }
+    if (missing.length > 0) await build(module, missing, cache, say);
+  }
+  return found as Binaries;
+}
+
+function digestOf(...files: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(readFileSync(join(tools, file)));
+  return hash.digest('hex').slice(0, 12);
+}
+
+function cacheFolder(env: Env): string {
+  return join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'osmo-admission-webhook', 'e2e');
+}
+
+function isVersion(path: string, version: string): boolean {
+  const said = spawnSync(path, path.endsWith('kubectl') ? ['version', '--client'] : ['--version'], {
+    encoding: 'utf8',
+  });
+  return `${said.stdout}${said.stderr}`.includes(version);
+}
+
+async function build(
+  module: Module,
+  names: readonly Program[],
+  cache: string,
+  say: (line: string) => void,
+): Promise<void> {
+  const what = `${names.join(', ')} ${module.version}`;
+  if (spawnSync('go', ['version']).status !== 0) {
+    throw new Error(
+      `${what} must be built, and there is no Go: install Go 1.26 or later, or point KUBEBUILDER_ASSETS at a folder that holds them`,
+    );
+  }
+  mkdirSync(cache, { recursive: true });
+  // Beside their place and moved when complete: a run that is broken off, or a second one, leaves no half a program there.
+  const half = mkdtempSync(join(cache, '.build-'));
+  const startedMs = Date.now();
+  const seconds = (): number => Math.round((Date.now() - startedMs) / 1000);
+  const progress = setInterval(() => say(`building ${what} from Go modules (once): ${seconds()} s so far`), 15_000);
+  try {
+    await goBuild(module, names, half);
+    for (const name of names) renameSync(join(half, name), join(cache, name));
+  } finally {
+    clearInterval(progress);
+    rmSync(half, { recursive: true, force: true });
+  }
+  if (seconds() > 2) say(`built ${what} in ${seconds()} s`);
+}
+
+async function goBuild({ folder, version, packages }: Module, names: readonly Program[], into: string): Promise<void> {
+  const [major, minor] = version.split('.');
+  // Without a version of its own a component says v0.0.0, and the API server's feature gates and our own rules read it.
+  const stamps = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version'].map(
+    (name) => `-X ${name}.gitVersion=v${version} -X ${name}.gitMajor=${major} -X ${name}.gitMinor=${minor}`,
+  );
+  for (const name of names) {
+    const flags = [
+      '-trimpath',
+      '-ldflags',
+      `-s -w ${folder.startsWith('kubernetes') ? stamps.join(' ') : ''}`,
+      '-o',
+      join(into, name),
+    ];
+    const child = spawn('go', ['build', ...flags, packages[name] ?? ''], {
+      cwd: join(tools, folder),
+      env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=readonly -buildvcs=false' },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    const code = await new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', resolve);
+    });
+    if (code !== 0) throw new Error(`go build of ${name} ${version} ended with code ${code}; its words are above`);
+  }
+}

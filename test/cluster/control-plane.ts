@@ -1,0 +1,292 @@
+import { spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { createSelfSigned } from '../../src/server/self-signed.ts';
+import { type ApiClient, createApiClient } from './api-client.ts';
+import type { Binaries } from './binaries.ts';
+import { freePorts, type Processes, startProcesses, tail } from './processes.ts';
+
+/** What a command printed, and how it ended. */
+export interface Said {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+type Component = 'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler' | 'kwok';
+
+export interface ControlPlane {
+  /** Everything that it writes; removed at the end. */
+  readonly folder: string;
+  readonly processes: Processes;
+  /** URL of the API server, and of etcd's. */
+  readonly server: string;
+  readonly etcd: string;
+  /** Cluster-admin, over kept connections. */
+  readonly api: ApiClient;
+  /** Path of a kubeconfig for a user that the API server knows: `admin`, or a node of `kubelets`. */
+  kubeconfig(user?: string): string;
+  /** Writes a kubeconfig with a token, such as a service account's; to another address of the API server, if one is given. */
+  writeKubeconfig(name: string, token: string, server?: string): string;
+  /** Runs the real kubectl, as cluster-admin or as one of the known users. */
+  kubectl(args: readonly string[], options?: { readonly stdin?: string; readonly as?: string }): Promise<Said>;
+  /** kubectl that must succeed. @throws Error with what it said. */
+  apply(args: readonly string[], objects?: readonly object[]): Promise<Said>;
+  /** Starts real kubelet code for one of `kubelets`; it registers as a node of that name. Resolves to its log. */
+  startKubelet(name: string, labels: string): Promise<string>;
+  stopKubelet(name: string): Promise<void>;
+  stopComponent(name: Component, signal?: NodeJS.Signals): Promise<void>;
+  /** Starts it with the arguments it had; resolves when the API server is ready again. */
+  startComponent(name: Component): Promise<void>;
+  /** The API server's own audit events so far, of everything but reads and leases. */
+  auditEvents(): readonly Readonly<Record<string, unknown>>[];
+  close(): Promise<void>;
+}
+
+/** Kubelets that the API server knows, by their node's name. */
+export const kubelets = ['gpu-9', 'compute-9', 'kubelet-1', 'kubelet-2'];
+
+/** Nodes with this annotation are kept Ready by kwok. */
+export const kwokAnnotation = { 'kwok.x-k8s.io/node': 'fake' };
+
+/**
+ * Starts etcd, kube-apiserver (NodeRestriction, RBAC and Node authorizer, its own audit log), kube-controller-manager, kube-scheduler with
+ * a second profile `kai-scheduler`, and kwok, on free ports of loopback. Some six seconds.
+ * @throws Error with the end of the log of what did not start; then nothing of it runs any more.
+ */
+export async function startControlPlane(binaries: Binaries): Promise<ControlPlane> {
+  const folder = mkdtempSync(join(tmpdir(), 'osmo-admission-e2e-'));
+  const processes = startProcesses(folder);
+  try {
+    return await start(binaries, folder, processes);
+  } catch (error) {
+    await processes.close();
+    throw error;
+  }
+}
+
+async function start(binaries: Binaries, folder: string, processes: Processes): Promise<ControlPlane> {
+  const ports = await freePorts(6);
+  const file = (name: string, text: string): string => {
+    const path = join(folder, name);
+    writeFileSync(path, text, { mode: 0o600 });
+    return path;
+  };
+  const now = Date.now();
+  const { certPem, keyPem, caPem } = createSelfSigned({
+    dnsNames: ['localhost', 'kubernetes.default.svc'],
+    ipAddresses: ['127.0.0.1'],
+    notBefore: new Date(now - 60_000),
+    notAfter: new Date(now + 24 * 60 * 60_000),
+  });
+  const caFile = file('api-ca.crt', caPem);
+  const server = `https://127.0.0.1:${ports[2]}`;
+  const writeKubeconfig = (name: string, token: string, at = server): string =>
+    file(`kubeconfig-${name}`, kubeconfigText({ server: at, caFile, user: name, token }));
+  const kubeconfigs = new Map(users.map(([name = '']) => [name, writeKubeconfig(name, tokenOf(name))]));
+  const admin = kubeconfigs.get('admin') ?? '';
+  const commands = commandsOf({ folder, ports, admin, file, certPem, keyPem, caFile });
+  const startComponent = async (name: Component): Promise<void> => {
+    const [command, ...args] = commands[name];
+    await processes.start(name, binaries[command], args);
+  };
+  const run: ControlPlane['kubectl'] = (args, { stdin = '', as = 'admin' } = {}) =>
+    say(
+      binaries.kubectl,
+      ['--kubeconfig', kubeconfigs.get(as) ?? '', '--cache-dir', join(folder, 'kubectl-cache'), ...args],
+      stdin,
+    );
+  const ready = (): Promise<void> => untilReady(run, processes.logFile('kube-apiserver'));
+  await startComponent('etcd');
+  await startComponent('kube-apiserver');
+  await ready();
+  for (const name of ['kube-controller-manager', 'kube-scheduler', 'kwok'] as const) await startComponent(name);
+  const api = createApiClient({ server, ca: caPem, token: tokenOf('admin') });
+  const auditLog = join(folder, auditLogName);
+  return {
+    folder,
+    processes,
+    server,
+    etcd: `http://127.0.0.1:${ports[0]}`,
+    api,
+    kubeconfig: (user = 'admin') => kubeconfigs.get(user) ?? '',
+    writeKubeconfig,
+    kubectl: run,
+    async apply(args, objects = []) {
+      const said = await run(args, { stdin: toYaml(objects) });
+      if (said.code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${said.stderr}`);
+      return said;
+    },
+    async startKubelet(name, labels) {
+      const [port, readOnlyPort] = await freePorts(2);
+      await processes.start(`kubelet-${name}`, binaries.kubemark, [
+        ...['--morph=kubelet', `--name=${name}`, `--kubeconfig=${kubeconfigs.get(name)}`, `--node-labels=${labels}`],
+        ...[`--kubelet-port=${port}`, `--kubelet-read-only-port=${readOnlyPort}`, '--use-host-image-service=false'],
+      ]);
+      return processes.logFile(`kubelet-${name}`);
+    },
+    async stopKubelet(name) {
+      await processes.stop(`kubelet-${name}`);
+    },
+    async stopComponent(name, signal) {
+      await processes.stop(name, signal);
+    },
+    async startComponent(name) {
+      await startComponent(name);
+      await ready();
+    },
+    auditEvents: () =>
+      existsSync(auditLog)
+        ? readFileSync(auditLog, 'utf8')
+            .trimEnd()
+            .split('\n')
+            .map((line) => JSON.parse(line))
+        : [],
+    async close() {
+      api.close();
+      await processes.close();
+    },
+  };
+}
+
+const users = [
+  ['admin', 'admin', 'system:masters'],
+  ...kubelets.map((name) => [name, `system:node:${name}`, 'system:nodes']),
+];
+const tokenOf = (user: string): string => `${user}-token`;
+const auditLogName = 'api-audit.log';
+
+interface CommandInput {
+  readonly folder: string;
+  readonly ports: readonly number[];
+  /** Kubeconfig of the admin, for the components too. */
+  readonly admin: string;
+  readonly file: (name: string, text: string) => string;
+  readonly certPem: string;
+  readonly keyPem: string;
+  readonly caFile: string;
+}
+
+function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [Component, ...string[]]>> {
+  const { folder, admin, file, certPem, keyPem, caFile } = input;
+  const [etcdPort, peerPort, apiPort, managerPort, schedulerPort, kwokPort] = input.ports;
+  const client = `http://127.0.0.1:${etcdPort}`;
+  const peer = `http://127.0.0.1:${peerPort}`;
+  const accounts = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const accountsPublic = file('sa.pub', accounts.publicKey.export({ type: 'spki', format: 'pem' }).toString());
+  const accountsPrivate = file('sa.key', accounts.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+  const tokens = users.map(([name = '', user, group]) => `${tokenOf(name)},${user},${user},"${group}"\n`).join('');
+  const tls = [
+    ...['--tls-cert-file', file('api.crt', certPem)],
+    ...['--tls-private-key-file', file('api.key', keyPem)],
+  ];
+  const component = [
+    ...['--kubeconfig', admin, '--authentication-kubeconfig', admin, '--authorization-kubeconfig', admin],
+    ...['--leader-elect=false', '--bind-address', '127.0.0.1'],
+  ];
+  return {
+    etcd: [
+      'etcd',
+      ...['--data-dir', join(folder, 'etcd'), '--unsafe-no-fsync'],
+      ...['--listen-client-urls', client, '--advertise-client-urls', client],
+      ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `default=${peer}`],
+    ],
+    'kube-apiserver': [
+      'kube-apiserver',
+      ...['--etcd-servers', client, '--bind-address', '127.0.0.1', '--advertise-address', '127.0.0.1'],
+      // Loopback is no address that it would publish.
+      ...['--secure-port', String(apiPort), '--endpoint-reconciler-type', 'none'],
+      ...['--service-cluster-ip-range', '10.96.0.0/16', ...tls],
+      ...['--token-auth-file', file('tokens.csv', tokens)],
+      ...['--authorization-mode', 'RBAC,Node', '--enable-admission-plugins', 'NodeRestriction'],
+      ...['--service-account-issuer', 'https://kubernetes.default.svc'],
+      ...['--service-account-key-file', accountsPublic, '--service-account-signing-key-file', accountsPrivate],
+      ...['--audit-log-path', join(folder, auditLogName), '--audit-policy-file', file('audit.yaml', auditPolicy)],
+    ],
+    'kube-controller-manager': [
+      'kube-controller-manager',
+      ...component,
+      ...['--secure-port', String(managerPort), '--root-ca-file', caFile],
+      ...['--service-account-private-key-file', accountsPrivate],
+    ],
+    'kube-scheduler': [
+      'kube-scheduler',
+      ...component,
+      ...['--secure-port', String(schedulerPort), '--config', file('scheduler.yaml', schedulerConfig(admin))],
+    ],
+    kwok: [
+      'kwok',
+      ...['--kubeconfig', admin, '--server-address', `127.0.0.1:${kwokPort}`, '--node-lease-duration-seconds', '40'],
+      ...[`--manage-nodes-with-annotation-selector=${Object.entries(kwokAnnotation)[0]?.join('=')}`],
+    ],
+  };
+}
+
+/** Every write, without bodies. */
+const auditPolicy = stringify({
+  apiVersion: 'audit.k8s.io/v1',
+  kind: 'Policy',
+  omitStages: ['RequestReceived'],
+  rules: [
+    { level: 'None', verbs: ['get', 'list', 'watch'] },
+    { level: 'None', resources: [{ group: 'coordination.k8s.io' }, { group: '', resources: ['events'] }] },
+    { level: 'Metadata' },
+  ],
+});
+
+/** OSMO's pods name the scheduler of KAI; here the default scheduler answers to that name, too. */
+function schedulerConfig(kubeconfig: string): string {
+  return stringify({
+    apiVersion: 'kubescheduler.config.k8s.io/v1',
+    kind: 'KubeSchedulerConfiguration',
+    clientConnection: { kubeconfig, qps: 500, burst: 1000 },
+    leaderElection: { leaderElect: false },
+    profiles: [{ schedulerName: 'default-scheduler' }, { schedulerName: 'kai-scheduler' }],
+  });
+}
+
+function kubeconfigText(input: { server: string; caFile: string; user: string; token: string }): string {
+  const { server, caFile, user, token } = input;
+  return stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'e2e',
+    contexts: [{ name: 'e2e', context: { cluster: 'e2e', user } }],
+    clusters: [{ name: 'e2e', cluster: { server, 'certificate-authority': caFile } }],
+    users: [{ name: user, user: { token } }],
+  });
+}
+
+async function untilReady(run: ControlPlane['kubectl'], log: string): Promise<void> {
+  for (let attempt = 0; attempt < 240; attempt++) {
+    const { stdout } = await run(['get', '--raw', '/readyz']);
+    if (stdout === 'ok') return;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  throw new Error(`the API server did not become ready within a minute; its log ends:\n${tail(log)}`);
+}
+
+export const toYaml = (objects: readonly object[]): string => objects.map((object) => stringify(object)).join('---\n');
+
+/** Runs a command to its end. */
+export function say(command: string, args: readonly string[], stdin = ''): Promise<Said> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk;
+    });
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+    // A command that does not read its input closes it early.
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(stdin);
+  });
+}

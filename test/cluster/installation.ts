@@ -1,0 +1,191 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { serverName } from '../../scripts/server-process.ts';
+import type { AuditRecord } from '../../src/policy/model/record.ts';
+import { createSelfSigned } from '../../src/server/self-signed.ts';
+import type { ControlPlane } from './control-plane.ts';
+import { tail } from './processes.ts';
+import { osmoObjects, stubs } from './stubs.ts';
+import { eventually } from './wait.ts';
+
+/*
+ * The webhook in a test cluster, as it ships: `webhook-config/` applied unedited, the server with the rights of its own service account.
+ * Two things stand in for what is not there: the Service becomes an ExternalName to this machine, and what cert-manager would do
+ * (a certificate, and caBundle where its annotation asks for it) is done here.
+ */
+
+export const root = join(import.meta.dirname, '..', '..');
+export const namespace = 'osmo-admission';
+export const webhookName = 'osmo-admission-webhook';
+
+export interface Installation {
+  /** Replaces the policy file, as a mounted ConfigMap is replaced; the server reads it within a second. */
+  writePolicy(text: string): void;
+  startServer(): Promise<void>;
+  /** @throws Error if it does not end with code 0. */
+  stopServer(): Promise<void>;
+  /** The server's own log lines so far. */
+  log(): readonly Readonly<Record<string, unknown>>[];
+  /** Its audit records so far. */
+  records(): readonly AuditRecord[];
+  /** Text of /metrics. */
+  metrics(): Promise<string>;
+}
+
+export interface InstallOptions {
+  /** The policy file; the webhook configurations are those of the defaults. */
+  readonly policy: string;
+  /** Where the server finds the API server, if not at its own address. */
+  readonly apiServer?: string;
+}
+
+/** Prepares a cluster for OSMO: what its pods name, and definitions of what the manifests hold. */
+export async function prepareCluster(plane: ControlPlane): Promise<void> {
+  await plane.apply(['apply', '-f', '-'], [...stubs, ...osmoObjects]);
+  await plane.apply(['wait', '--for', 'condition=Established', '--all', 'customresourcedefinitions']);
+  for (const name of ['osmo-workflows', 'default']) {
+    await eventually(
+      'the service account',
+      async () => (await plane.kubectl(['get', 'sa', 'default', '-n', name])).code === 0,
+    );
+  }
+}
+
+/** Installs into a prepared cluster; resolves when the API server calls the webhook. */
+export async function install(
+  plane: ControlPlane,
+  { policy, apiServer = plane.server }: InstallOptions,
+): Promise<Installation> {
+  const address = await ownAddress();
+  const policyFile = join(plane.folder, 'policy.yaml');
+  writeFileSync(policyFile, policy);
+  await plane.apply(['apply', '-f', join(root, 'webhook-config')]);
+  await plane.apply(
+    ['apply', '-f', '-'],
+    [
+      {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: webhookName, namespace },
+        spec: { type: 'ExternalName', externalName: address },
+      },
+    ],
+  );
+  const now = Date.now();
+  const { certPem, keyPem, caPem } = createSelfSigned({
+    dnsNames: [serverName],
+    ipAddresses: [],
+    notBefore: new Date(now - 60_000),
+    notAfter: new Date(now + 24 * 3_600_000),
+  });
+  writeFileSync(join(plane.folder, 'tls.crt'), certPem);
+  writeFileSync(join(plane.folder, 'tls.key'), keyPem);
+  await injectCaBundle(plane, caPem);
+  const { stdout: token } = await plane.apply(['create', 'token', webhookName, '-n', namespace, '--duration', '12h']);
+  const installation = createInstallation(plane, {
+    address,
+    policyFile,
+    kubeconfig: plane.writeKubeconfig('webhook', token.trim(), apiServer),
+  });
+  await installation.startServer();
+  await eventually('the API server calls the webhook', async () => (await probe(plane)).includes('denied the request'));
+  return installation;
+}
+
+function createInstallation(
+  plane: ControlPlane,
+  { address, policyFile, kubeconfig }: { address: string; policyFile: string; kubeconfig: string },
+): Installation {
+  const { folder, processes } = plane;
+  const auditFile = join(folder, 'audit.log');
+  let healthPort = 0;
+  // A restarted server goes on in the same log.
+  let seen = 0;
+  const log = (): readonly Readonly<Record<string, unknown>>[] => jsonLines(processes.logFile('webhook'));
+  return {
+    writePolicy: (text) => writeFileSync(policyFile, text),
+    async startServer() {
+      await processes.start('webhook', join(root, 'bin', 'osmo-admission'), [
+        ...['serve', '--kubeconfig', kubeconfig, '--namespace', namespace, '--config', policyFile],
+        ...['--host', address, '--port', '443', '--health-port', '0', '--shutdown-delay', '0s'],
+        ...['--tls-cert-file', join(folder, 'tls.crt'), '--tls-private-key-file', join(folder, 'tls.key')],
+        ...['--audit-log', auditFile, '--reload-interval', '1s'],
+      ]);
+      await eventually('the server serves', () => {
+        const lines = log().slice(seen);
+        const failed = lines.find(({ message }) => message === 'could not start');
+        if (failed !== undefined) throw new Error(tail(processes.logFile('webhook')));
+        const serving = lines.find(({ message }) => message === 'serving');
+        if (serving !== undefined) healthPort = Number(serving.healthPort);
+        return serving !== undefined;
+      });
+      seen = log().length;
+    },
+    async stopServer() {
+      const code = await processes.stop('webhook');
+      if (code !== 0) throw new Error(`the server ended with code ${code}: ${tail(processes.logFile('webhook'))}`);
+    },
+    log,
+    records: () => jsonLines(auditFile) as readonly object[] as readonly AuditRecord[],
+    metrics: async () => (await fetch(`http://${address}:${healthPort}/metrics`)).text(),
+  };
+}
+
+function jsonLines(file: string): readonly Readonly<Record<string, unknown>>[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('{') && line.endsWith('}'))
+    .map((line) => JSON.parse(line));
+}
+
+/** What cert-manager's cainjector does to objects with its annotation. */
+async function injectCaBundle(plane: ControlPlane, caPem: string): Promise<void> {
+  const caBundle = Buffer.from(caPem).toString('base64');
+  for (const kind of ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations']) {
+    const { stdout } = await plane.apply(['get', kind, '-o', 'json']);
+    for (const { metadata, webhooks } of JSON.parse(stdout).items) {
+      if (metadata.annotations?.['cert-manager.io/inject-ca-from'] === undefined) continue;
+      const patch = webhooks.map((_: unknown, index: number) => ({
+        op: 'add',
+        path: `/webhooks/${index}/clientConfig/caBundle`,
+        value: caBundle,
+      }));
+      await plane.apply(['patch', kind, metadata.name, '--type', 'json', '-p', JSON.stringify(patch)]);
+    }
+  }
+}
+
+/** What the API server says to a pod that our webhook denies. */
+async function probe(plane: ControlPlane): Promise<string> {
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'probe', namespace: 'osmo-workflows' },
+    spec: { containers: [{ name: 'c', image: 'x' }], tolerations: [{ operator: 'Exists' }] },
+  };
+  const { body } = await plane.api.send('POST', '/api/v1/namespaces/osmo-workflows/pods?dryRun=All', pod);
+  return String(body.message);
+}
+
+/**
+ * A loopback address of this process's own, so that two runs do not meet on port 443, the port in the configurations.
+ * @throws Error where this user may not listen there.
+ */
+async function ownAddress(): Promise<string> {
+  const { pid } = process;
+  const address = `127.${64 + ((pid >> 16) & 63)}.${(pid >> 8) & 255}.${pid & 255}`;
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) =>
+      reject(
+        new Error(
+          `cannot listen on ${address}:443, where the API server looks for the webhook: ${error.message}. Run as root, or once: sysctl -w net.ipv4.ip_unprivileged_port_start=443`,
+        ),
+      ),
+    );
+    server.listen(443, address, resolve);
+  });
+  await new Promise((resolve) => server.close(resolve));
+  return address;
+}
