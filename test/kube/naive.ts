@@ -84,15 +84,15 @@ export function naiveHolds({ key, operator, values }: Requirement, labels: Reado
   return operator === 'Gt' ? actual > limit : limit > actual;
 }
 
-/** "terms are ORed, expressions in a term are ANDed"; "an empty term matches no objects"; matchFields knows metadata.name. */
+/** "terms are ORed, expressions in a term are ANDed"; "an empty term matches no objects"; fields but metadata.name are empty. */
 export function naiveSelects(terms: readonly NodeSelectorTerm[], node: NaiveNode): boolean {
   for (const { matchExpressions, matchFields } of terms) {
     if (matchExpressions.length + matchFields.length === 0) continue;
     let all = true;
     for (const requirement of matchExpressions) all &&= naiveMeets(requirement, node.labels);
     for (const { key, operator, values } of matchFields) {
-      all &&= key === 'metadata.name' && values.length === 1 && ['In', 'NotIn'].includes(operator);
-      all &&= (values[0] === node.name) === (operator === 'In');
+      all &&= values.length === 1 && ['In', 'NotIn'].includes(operator);
+      all &&= (values[0] === (key === 'metadata.name' ? node.name : '')) === (operator === 'In');
     }
     if (all) return true;
   }

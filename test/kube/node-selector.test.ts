@@ -154,7 +154,9 @@ describe('matchesTerm', () => {
     [named('In'), false],
     [named('NotIn'), false],
     [named('Exists'), false],
-    [{ key: 'metadata.uid', operator: 'NotIn', values: ['n2'] }, false],
+    [{ key: 'metadata.uid', operator: 'NotIn', values: ['n2'] }, true],
+    [{ key: 'metadata.uid', operator: 'In', values: ['n1'] }, false],
+    [{ key: 'metadata.uid', operator: 'In', values: [''] }, true],
   ])('takes the field %j of node n1 for %s', (requirementOfField, expected) => {
     const only: NodeSelectorTerm = { matchExpressions: [], matchFields: [requirementOfField] };
     expect(matchesTerm(only, node)).toBe(expected);

@@ -75,9 +75,10 @@ function meets({ key, operator, values }: Raw, value: string | undefined): boole
 }
 
 function fieldMeets({ key, operator, values }: Raw, name: string): boolean {
-  if (key !== 'metadata.name' || !Array.isArray(values) || values.length !== 1) return false;
-  if (operator === 'In') return values[0] === name;
-  return operator === 'NotIn' && values[0] !== name;
+  if (!Array.isArray(values) || values.length !== 1) return false;
+  const actual = key === 'metadata.name' ? name : '';
+  if (operator === 'In') return values[0] === actual;
+  return operator === 'NotIn' && values[0] !== actual;
 }
 
 function toleratesAll(spec: Raw, node: unknown): boolean {

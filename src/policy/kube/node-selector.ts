@@ -104,8 +104,26 @@ function meets({ operator, values }: Requirement, value: string | undefined): bo
   }
 }
 
-/** The API server accepts one field, metadata.name, with In or NotIn and one value; anything else matches nothing. */
+/** The field of a node that matchFields may name. */
+const nameField = 'metadata.name';
+
+/**
+ * In or NotIn with one value; any other operator or count matches nothing. The API server accepts one field, metadata.name; the scheduler's
+ * own code reads every other as empty.
+ */
 function matchesField({ key, operator, values }: Requirement, name: string): boolean {
-  if (key !== 'metadata.name' || values.length !== 1) return false;
-  return operator === 'In' ? values[0] === name : operator === 'NotIn' && values[0] !== name;
+  if (values.length !== 1) return false;
+  const actual = key === nameField ? name : '';
+  return operator === 'In' ? values[0] === actual : operator === 'NotIn' && values[0] !== actual;
+}
+
+/** True if some node, whatever its name, could match all the fields at once. */
+export function fieldsCanMatch(fields: readonly Requirement[]): boolean {
+  // A name that no In asks for is one of many, so that no list of NotIn excludes them all.
+  const wanted = fields.find(({ key, operator }) => key === nameField && operator === 'In')?.values[0];
+  return fields.every((requirement) =>
+    wanted === undefined && requirement.key === nameField
+      ? requirement.operator === 'NotIn' && requirement.values.length === 1
+      : matchesField(requirement, wanted ?? ''),
+  );
 }

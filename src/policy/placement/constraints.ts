@@ -1,5 +1,5 @@
 import type { Labels } from '../kube/labels.ts';
-import type { NodeSelectorTerm, Requirement } from '../kube/node-selector.ts';
+import { fieldsCanMatch, type NodeSelectorTerm, type Requirement } from '../kube/node-selector.ts';
 import { satisfiable } from '../kube/satisfiable.ts';
 import type { Placement } from '../model/placement.ts';
 
@@ -83,17 +83,4 @@ export function stripped(expressions: readonly Requirement[], strip: Requirement
     const values = expression.values.filter((value) => !strip.values.includes(value));
     return values.length === 0 ? [] : [{ ...expression, values }];
   });
-}
-
-/** matchFields knows metadata.name with In or NotIn and one value; anything else matches no node. */
-function fieldsCanMatch(fields: readonly Requirement[]): boolean {
-  let wanted: string | undefined;
-  for (const { key, operator, values } of fields) {
-    if (key !== 'metadata.name' || values.length !== 1 || (operator !== 'In' && operator !== 'NotIn')) return false;
-    if (operator === 'In') {
-      if (wanted !== undefined && wanted !== values[0]) return false;
-      wanted = values[0];
-    }
-  }
-  return wanted === undefined || !fields.some(({ operator, values }) => operator === 'NotIn' && values[0] === wanted);
 }

@@ -6,15 +6,14 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 
+	"github.com/go-logr/logr"
 	"gopkg.in/inf.v0"
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
-	"k8s.io/klog/v2"
 )
 
 // question has either a pod and a node, or a quantity.
@@ -48,7 +47,7 @@ func answerTo(q question) answer {
 	// A term that does not parse matches nothing, and only that term: the error adds nothing to the answer.
 	a.Selected, _ = nodeaffinity.GetRequiredNodeAffinity(q.Pod).Match(q.Node)
 	for i := range q.Node.Spec.Taints {
-		tolerated := corev1.TolerationsTolerateTaint(klog.Background(), q.Pod.Spec.Tolerations, &q.Node.Spec.Taints[i], true)
+		tolerated := corev1.TolerationsTolerateTaint(logr.Discard(), q.Pod.Spec.Tolerations, &q.Node.Spec.Taints[i], true)
 		a.Tolerated = append(a.Tolerated, tolerated)
 	}
 	return a
@@ -61,9 +60,6 @@ func nanoUnits(quantity resource.Quantity) string {
 }
 
 func main() {
-	// It logs each Lt and Gt of no integer.
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	out := bufio.NewWriter(os.Stdout)
 	defer out.Flush()
