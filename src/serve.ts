@@ -5,16 +5,19 @@ import { type CliIo, exitCodes } from './cli/io.ts';
 import { readServeFlags, type ServeSettings, serveHelp } from './cli/serve-flags.ts';
 import { loadInClusterAccess, loadKubeconfigAccess } from './cluster/access.ts';
 import { createApiClient } from './cluster/api-client.ts';
+import { readLiveInstallation } from './cluster/live-installation.ts';
 import { defaultIdleTimeoutMs, type NodeWatch, startNodeWatch } from './cluster/node-watch.ts';
 import { loadNodesFile } from './cluster/nodes-file.ts';
 import { compileDefaults, createPolicyParser } from './config/parse.ts';
 import { type PolicyStore, startPolicyStore } from './config/policy-store.ts';
 import type { Log } from './config/watch-files.ts';
+import { defaultNamespace, productName } from './manifests/objects.ts';
 import type { NodeSource } from './policy/model/snapshot.ts';
 import { rules } from './policy/rules/index.ts';
 import { createAdmissionEndpoint } from './server/admission-endpoint.ts';
 import { createAdmissionListener, createApp } from './server/app.ts';
 import { startCertificates } from './server/certificates.ts';
+import { type ConfigurationCheck, startConfigurationCheck } from './server/configuration-check.ts';
 import { parseGoDuration } from './server/go-duration.ts';
 import { type Check, createHealthApp } from './server/health.ts';
 import { createMetrics, type Metrics } from './server/metrics.ts';
@@ -56,12 +59,13 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   const startedMs = now();
   let source: NodeSource | undefined;
   let watch: NodeWatch | undefined;
+  let configuration: ConfigurationCheck | undefined;
   let expiresAt: (() => number) | undefined;
   const metrics = createMetrics({
     nodes: () => nodeFigures(source, now()),
     certificateExpiry: () => expiresAt?.(),
   });
-  const policies = await loadPolicies(settings, metrics, world);
+  const policies = await loadPolicies(settings, metrics, world, () => configuration?.again());
   const certificates = await startCertificates({
     certFile: settings.certFile,
     keyFile: settings.keyFile,
@@ -76,14 +80,27 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
       settings.kubeconfig === undefined
         ? await loadInClusterAccess(io.env)
         : await loadKubeconfigAccess(settings.kubeconfig);
+    const client = createApiClient(access, { idleTimeoutMs: defaultIdleTimeoutMs });
     watch = startNodeWatch({
-      client: createApiClient(access, { idleTimeoutMs: defaultIdleTimeoutMs }),
+      client,
       log,
       now,
       random: world.random,
       sleep: world.sleep,
     });
     source = watch;
+    configuration = startConfigurationCheck({
+      read: (labels, exceptNamespaces, signal) =>
+        readLiveInstallation(client, { name: productName, labels, exceptNamespaces, signal }),
+      rules,
+      policy: policies.current,
+      namespace: settings.namespace ?? defaultNamespace,
+      intervalMs: settings.reloadIntervalMs,
+      log,
+      onChecked: (gaps) => metrics.configurationChecked(gaps.length),
+      now,
+      sleep: world.sleep,
+    });
   }
   const nodes = source;
 
@@ -114,6 +131,7 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
     policyCheck(policies),
     certificateCheck(certificates.error(), certificates.current().expiresAt, now()),
     nodesCheck(nodes, watch, now() - startedMs),
+    ...configurationChecks(configuration),
     {
       name: 'audit',
       state: lostRecords === 0 ? 'ok' : 'note',
@@ -147,6 +165,7 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   });
   const cut = await drained;
   policies.close();
+  await configuration?.stop();
   await watch?.stop();
   await sink.close();
   file?.close();
@@ -155,7 +174,12 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
 }
 
 /** The policy file, kept; or the defaults, which never change. */
-async function loadPolicies(settings: ServeSettings, metrics: Metrics, world: ServeWorld): Promise<PolicyStore> {
+async function loadPolicies(
+  settings: ServeSettings,
+  metrics: Metrics,
+  world: ServeWorld,
+  onChange: () => void,
+): Promise<PolicyStore> {
   const ownNamespace = settings.namespace;
   if (settings.config === undefined) {
     const policy = compileDefaults({ rules, ownNamespace });
@@ -167,7 +191,10 @@ async function loadPolicies(settings: ServeSettings, metrics: Metrics, world: Se
     parse: createPolicyParser({ rules, ownNamespace }),
     pollMs: settings.reloadIntervalMs,
     log: world.log,
-    onReload: ({ outcome }, policy) => metrics.policyReload(outcome, policy.digest, world.now() / 1000),
+    onReload: ({ outcome }, policy) => {
+      metrics.policyReload(outcome, policy.digest, world.now() / 1000);
+      if (outcome === 'success') onChange();
+    },
   });
 }
 
@@ -196,6 +223,17 @@ function certificateCheck(error: string, expiresAt: number, nowMs: number): Chec
   if (error !== '') return { name: 'certificate', state: 'note', detail: `${expires}; not reloaded: ${error}` };
   // An expired certificate makes every call fail, but an unready replica would not serve a better one.
   return { name: 'certificate', state: expiresAt * 1000 < nowMs ? 'note' : 'ok', detail: expires };
+}
+
+/** Never unready for it: taking replicas out of the Service would judge still less. Without an API server there is nothing to compare. */
+function configurationChecks(check: ConfigurationCheck | undefined): readonly Check[] {
+  if (check === undefined) return [];
+  const gaps = check.gaps();
+  if (gaps === undefined) return [{ name: 'configuration', state: 'note', detail: 'not compared yet' }];
+  const [first] = gaps;
+  if (first === undefined) return [{ name: 'configuration', state: 'ok', detail: '' }];
+  const more = gaps.length === 1 ? '' : ` (and ${gaps.length - 1} more)`;
+  return [{ name: 'configuration', state: 'note', detail: `${first.where} ${first.message}${more}` }];
 }
 
 function nodesCheck(source: NodeSource, watch: NodeWatch | undefined, upMs: number): Check {

@@ -22,14 +22,14 @@ export function createReviewHandler(options: HandlerOptions): ReviewHandler {
   const resources = new Set(options.rules.flatMap(({ on }) => on.map(({ group, resource }) => `${group}/${resource}`)));
 
   const settle = ({ response, record }: Admission): Answer => {
-    audit.write(record);
+    const recordHash = audit.write(record);
     observer.decided(record);
     if (record.decision === 'error') {
       observer.failed('undecided');
       log('error', 'request could not be judged', { uid: record.requestUID, error: record.error });
       return statusAnswer(500, record.error ?? 'could not be judged');
     }
-    return reviewAnswer(response);
+    return reviewAnswer(response, recordHash);
   };
   const fault = (phase: Phase, request: AdmissionRequest | undefined, error: unknown): Answer => {
     observer.failed('internal');

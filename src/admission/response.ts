@@ -42,8 +42,14 @@ export function buildResponse(
   };
 }
 
-export function reviewAnswer(response: AdmissionResponse): Answer {
-  const body = JSON.stringify({ apiVersion: reviewApiVersion, kind: 'AdmissionReview', response });
+/** @param recordHash names the audit record: the review's uid stands nowhere in the API server's own audit log. */
+export function reviewAnswer(response: AdmissionResponse, recordHash: string): Answer {
+  const auditAnnotations = { ...response.auditAnnotations, 'record-hash': recordHash };
+  const body = JSON.stringify({
+    apiVersion: reviewApiVersion,
+    kind: 'AdmissionReview',
+    response: { ...response, auditAnnotations },
+  });
   return { status: 200, contentType: 'application/json', body };
 }
 

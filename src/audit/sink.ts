@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { closeSync, openSync, write } from 'node:fs';
 import type { AuditRecord, AuditSink } from '../policy/model/record.ts';
 
@@ -60,23 +61,25 @@ export function createLineSink({
   };
 
   return {
-    write(record: AuditRecord): void {
+    write(record: AuditRecord): string {
+      const line = JSON.stringify(record);
+      const digest = hash('sha256', line);
       if (closed !== undefined) {
         onLost(1, 'the sink is closed');
-        return;
+        return digest;
       }
-      const line = `${JSON.stringify(record)}\n`;
-      if (pending.length + line.length > maxPending) {
+      if (pending.length + line.length >= maxPending) {
         onLost(1, 'the sink is too slow: too many records are waiting');
-        return;
+        return digest;
       }
-      pending += line;
+      pending += `${line}\n`;
       pendingRecords += 1;
       if (!scheduled && !writing) {
         scheduled = true;
         if (lingerMs === 0) setImmediate(flush);
         else setTimeout(flush, lingerMs);
       }
+      return digest;
     },
     close: () =>
       new Promise((resolve) => {

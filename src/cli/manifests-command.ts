@@ -3,14 +3,16 @@ import { join } from 'node:path';
 import { createPolicyParser } from '../config/parse.ts';
 import { printDefaults } from '../config/print-defaults.ts';
 import { buildManifests } from '../manifests/build.ts';
+import { defaultNamespace } from '../manifests/objects.ts';
 import { isDns1123Label } from '../policy/kube/names.ts';
 import { rules } from '../policy/rules/index.ts';
 import { describeFlags, type Flags, parseFlags } from './flags.ts';
 import { type CliIo, exitCodes, UsageError } from './io.ts';
+import { printLacks } from './lacks.ts';
 import { readText } from './review.ts';
 
 /** What `manifests` and the generated webhook-config/ assume where nothing else is said. */
-export const defaultInstallation = { namespace: 'osmo-admission', image: 'osmo-admission-webhook:0.1.0', replicas: 2 };
+export const defaultInstallation = { namespace: defaultNamespace, image: 'osmo-admission-webhook:0.1.0', replicas: 2 };
 
 const flags: Flags = {
   config: {
@@ -48,7 +50,7 @@ Usage:
   osmo-admission manifests [--config FILE] [-n NAMESPACE] [--image IMAGE] | kubectl apply -f -
 
 Which requests reach the webhook follows from the policy: a policy with other workflow namespaces or labels needs its webhook
-configurations applied again.
+configurations applied again. What the policy leaves open is said on standard error.
 
 Flags:
 ${describeFlags(flags)}
@@ -80,6 +82,7 @@ export async function manifests(args: readonly string[], io: CliIo): Promise<num
   }
   const image = parsed.string('image') ?? defaultInstallation.image;
   const files = buildManifests({ rules, policy, policyText, installation: { namespace, image, replicas } });
+  printLacks(policy, io);
   const directory = parsed.string('output-dir');
   if (directory === undefined) {
     io.stdout([...files.values()].join('---\n'));

@@ -1,9 +1,11 @@
 import { createPolicyParser } from '../config/parse.ts';
 import { printDefaults } from '../config/print-defaults.ts';
 import { policySchema } from '../config/schema.ts';
+import { defaultNamespace } from '../manifests/objects.ts';
 import { rules } from '../policy/rules/index.ts';
 import { describeFlags, type Flags, parseFlags } from './flags.ts';
 import { type CliIo, exitCodes, UsageError } from './io.ts';
+import { printLacks } from './lacks.ts';
 import { readText } from './review.ts';
 
 const flags: Flags = {
@@ -13,13 +15,26 @@ const flags: Flags = {
     help: 'The policy file to check; may also be given as an argument, - reads standard input.',
     env: 'OSMO_ADMISSION_CONFIG',
   },
+  kubeconfig: {
+    type: 'string',
+    value: 'FILE',
+    help: 'Also compare the policy with the webhook configurations of this cluster, and name every gap.',
+  },
+  namespace: {
+    type: 'string',
+    short: 'n',
+    value: 'NAMESPACE',
+    help: 'Where the webhook is installed there.',
+    default: defaultNamespace,
+  },
   help: { type: 'boolean', short: 'h', help: 'Print this help.' },
 };
 
 export const policyHelp = `Works on policy files.
 
 Usage:
-  osmo-admission policy check FILE|-   says everything that is wrong with a policy file, with line and path
+  osmo-admission policy check FILE|-   says everything that is wrong with a policy file, with line and path, and what it leaves open;
+                                       with --kubeconfig, also what the cluster does not send to the webhook
   osmo-admission policy defaults       prints the defaults, commented: a policy file to start from
   osmo-admission policy schema         prints the JSON Schema of the policy file
 
@@ -27,7 +42,8 @@ Flags:
 ${describeFlags(flags)}
 
 Exit codes:
-  0  the file is good
+  0  the file is good, and so is the cluster if one was given
+  1  the cluster has a gap
   2  the file has errors, or could not be read
 `;
 
@@ -51,9 +67,15 @@ export async function policy(args: readonly string[], io: CliIo): Promise<number
       if (file === undefined) throw new UsageError('give the policy file: osmo-admission policy check FILE');
       const text = file === '-' ? await io.readStdin() : await readText(file);
       const name = file === '-' ? 'standard input' : file;
-      const compiled = createPolicyParser({ rules })(text, name);
+      const namespace = parsed.string('namespace') ?? defaultNamespace;
+      const compiled = createPolicyParser({ rules, ownNamespace: namespace })(text, name);
       io.stdout(`${name}: good, digest ${compiled.digest}\n`);
-      return exitCodes.ok;
+      printLacks(compiled, io);
+      const kubeconfig = parsed.string('kubeconfig');
+      if (kubeconfig === undefined) return exitCodes.ok;
+      // Loaded here, so that the other commands start without a client's libraries.
+      const { compareWithCluster } = await import('./compare.ts');
+      return compareWithCluster({ policy: compiled, namespace, kubeconfig }, io);
     }
     default:
       throw new UsageError(`there is no "policy ${verb}": use check, defaults or schema`);

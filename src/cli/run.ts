@@ -1,3 +1,4 @@
+import { AccessError } from '../cluster/access.ts';
 import { NodesFileError } from '../cluster/nodes-file.ts';
 import { PolicyFileError } from '../config/parse.ts';
 import { type CliIo, exitCodes, UsageError } from './io.ts';
@@ -16,6 +17,9 @@ Usage:
 
 "osmo-admission <command> --help" tells the rest.
 `;
+
+/** What a person can mend: a message, no stack. */
+const mendable = [UsageError, NodesFileError, PolicyFileError, AccessError];
 
 export type Command = (args: readonly string[], io: CliIo) => Promise<number>;
 
@@ -41,7 +45,7 @@ export async function run(
       throw new UsageError(`there is no command ${JSON.stringify(name)}: see osmo-admission --help`);
     return await command(rest, io);
   } catch (error) {
-    if (error instanceof UsageError || error instanceof NodesFileError || error instanceof PolicyFileError) {
+    if (mendable.some((kind) => error instanceof kind) && error instanceof Error) {
       io.stderr(`osmo-admission: ${error.message}\n`);
       return exitCodes.failed;
     }

@@ -26,8 +26,8 @@ export interface WatchEvent {
 }
 
 export interface ApiClient {
-  /** GET of one path, parsed. @throws ApiError */
-  get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<unknown>;
+  /** GET of one path, parsed. @param accept another form of the answer than the usual. @throws ApiError */
+  get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal, accept?: string): Promise<unknown>;
   /**
    * Watches a path until the API server ends the stream (resolves) or something fails (ApiError).
    * @param onOpen called once the stream is there.
@@ -70,13 +70,13 @@ export function createApiClient(access: ApiAccess, { idleTimeoutMs }: ApiClientO
     },
   };
   return {
-    async get(path, query, signal) {
+    async get(path, query, signal, accept = 'application/json') {
       const url = new URL(access.server + path);
       for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
       try {
         const token = await access.token();
         const headers = {
-          Accept: 'application/json',
+          Accept: accept,
           ...(token !== undefined && { Authorization: `Bearer ${token}` }),
         };
         const response = await fetch(url, { dispatcher, headers, signal, redirect: 'error' });

@@ -27,7 +27,7 @@ export function buildManifests({
   return new Map([
     ['01-workload.yaml', toYaml(buildWorkload(installation, policyText))],
     ['02-certificate.yaml', toYaml(buildCertificates(installation))],
-    ['03-webhooks.yaml', toYaml(buildWebhookConfigurations(rules, policy, installation))],
+    ['03-webhooks.yaml', toYaml(buildWebhookConfigurations(rules, policy, installation.namespace))],
   ]);
 }
 

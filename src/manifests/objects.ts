@@ -11,6 +11,9 @@ export interface Installation {
 /** The name of every object that there is one of: Service, Deployment, ServiceAccount, Certificate, configurations. */
 export const productName = 'osmo-admission-webhook';
 
+/** Where the webhook is installed unless something else is said. */
+export const defaultNamespace = 'osmo-admission';
+
 /** The Secret in which cert-manager keeps the serving certificate. */
 export const tlsSecretName = `${productName}-tls`;
 

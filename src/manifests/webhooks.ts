@@ -1,7 +1,7 @@
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import type { Phase } from '../policy/model/request.ts';
 import type { BoundRule, RequestMatch } from '../policy/rule.ts';
-import { type Installation, type KubeObject, labels, productName, servicePort } from './objects.ts';
+import { type KubeObject, labels, productName, servicePort } from './objects.ts';
 
 /*
  * Which requests reach us, and what happens when we are away. Fail only for pods of workflow namespaces: a deadlocked cluster is worse
@@ -23,15 +23,18 @@ interface Scope {
   readonly selectors: KubeObject;
 }
 
-/** The two webhook configurations for a policy, from the rules' own metadata. One without webhooks is left out. */
+/**
+ * The two webhook configurations for a policy, from the rules' own metadata. One without webhooks is left out.
+ * @param namespace where the webhook is installed.
+ */
 export function buildWebhookConfigurations(
   rules: readonly BoundRule[],
   policy: CompiledPolicy,
-  installation: Installation,
+  namespace: string,
 ): readonly KubeObject[] {
   return [
-    buildConfiguration('mutate', rules, policy, installation),
-    buildConfiguration('validate', rules, policy, installation),
+    buildConfiguration('mutate', rules, policy, namespace),
+    buildConfiguration('validate', rules, policy, namespace),
   ].flatMap((configuration) => (configuration === undefined ? [] : [configuration]));
 }
 
@@ -39,13 +42,13 @@ function buildConfiguration(
   phase: Phase,
   rules: readonly BoundRule[],
   policy: CompiledPolicy,
-  installation: Installation,
+  namespace: string,
 ): KubeObject | undefined {
   const active = rules.filter((rule) => isActive(rule, policy, phase));
   const matches = active.flatMap(({ on }) => on);
-  const webhooks = scopesOf(policy, installation).flatMap((scope) => {
+  const webhooks = scopesOf(policy, namespace).flatMap((scope) => {
     const rule = mergedRule(scope.resource, matches);
-    return rule === undefined ? [] : [buildWebhook(phase, scope, rule, installation)];
+    return rule === undefined ? [] : [buildWebhook(phase, scope, rule, namespace)];
   });
   if (webhooks.length === 0) return undefined;
   return {
@@ -54,7 +57,7 @@ function buildConfiguration(
     metadata: {
       name: productName,
       labels,
-      annotations: { 'cert-manager.io/inject-ca-from': `${installation.namespace}/${productName}` },
+      annotations: { 'cert-manager.io/inject-ca-from': `${namespace}/${productName}` },
     },
     webhooks,
   };
@@ -65,7 +68,7 @@ function isActive(rule: BoundRule, policy: CompiledPolicy, phase: Phase): boolea
 }
 
 /** Every scope that a policy makes: together they hold each request that some rule may judge, each exactly once. */
-function scopesOf(policy: CompiledPolicy, { namespace }: Installation): readonly Scope[] {
+function scopesOf(policy: CompiledPolicy, namespace: string): readonly Scope[] {
   const { namespaces } = policy.policy.workflowPods;
   // The webhook must never gate its own pods.
   const gated = namespaces.filter((name) => name !== namespace);
@@ -107,7 +110,7 @@ function mergedRule(resource: string, matches: readonly RequestMatch[]): KubeObj
   };
 }
 
-function buildWebhook(phase: Phase, scope: Scope, rule: KubeObject, { namespace }: Installation): KubeObject {
+function buildWebhook(phase: Phase, scope: Scope, rule: KubeObject, namespace: string): KubeObject {
   return {
     name: `${scope.name}.${phase}.osmo-admission`,
     admissionReviewVersions: ['v1'],

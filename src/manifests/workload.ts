@@ -29,8 +29,19 @@ export function buildWorkload(installation: Installation, policyText: string): r
       apiVersion: 'rbac.authorization.k8s.io/v1',
       kind: 'ClusterRole',
       metadata: metadata(productName),
-      // list and watch for the index, get for the look-up of a node that it lacks.
-      rules: [{ apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch'] }],
+      rules: [
+        // list and watch for the index, get for the look-up of a node that it lacks.
+        { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch'] },
+        // Whether the API server sends what the policy covers: the two configurations by name, and the metadata of pods that bear the
+        // workflow labels in namespaces that are not listed.
+        {
+          apiGroups: ['admissionregistration.k8s.io'],
+          resources: ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'],
+          resourceNames: [productName],
+          verbs: ['get'],
+        },
+        { apiGroups: [''], resources: ['pods'], verbs: ['list'] },
+      ],
     },
     {
       apiVersion: 'rbac.authorization.k8s.io/v1',

@@ -50,6 +50,12 @@ export interface Contradiction {
   readonly message: string;
 }
 
+/** Something that a good policy leaves unjudged or unenforced: said to whoever installs it, refused by nobody. */
+export interface Lack {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
 /** A rule, with everything that the rest of the product assembles from it. `Settings` is its entry under `rules:` in the policy file. */
 export interface Rule<Settings = unknown, Compiled = unknown> {
   readonly id: string;
@@ -62,6 +68,8 @@ export interface Rule<Settings = unknown, Compiled = unknown> {
   readonly compile: (settings: Settings, policy: Policy) => Compiled;
   /** Contradictions inside the rule's settings, or between them and the rest. */
   readonly check: (settings: Settings, policy: Policy) => readonly Contradiction[];
+  /** What the settings leave unjudged, beside an enforcement that is lower than enforce. */
+  readonly lacks?: (settings: Settings, policy: Policy) => readonly Lack[];
   /** The enforcement that the policy gives a reason, before preset and ceilings; for `''`, the rule's own: a rule that is off is not asked. */
   readonly enforcement: (settings: Settings, reason: string) => Enforcement;
   /** Names of nodes that the rule must know of. The edge looks up those that the snapshot lacks. */
@@ -74,9 +82,10 @@ export interface Rule<Settings = unknown, Compiled = unknown> {
 }
 
 /** A rule whose settings have been bound: what the ordered list holds, so that the list needs no type parameters. */
-export interface BoundRule extends Omit<Rule, 'compile' | 'check' | 'enforcement' | 'phases' | 'evaluate'> {
+export interface BoundRule extends Omit<Rule, 'compile' | 'check' | 'lacks' | 'enforcement' | 'phases' | 'evaluate'> {
   readonly compile: (policy: Policy) => unknown;
   readonly check: (policy: Policy) => readonly Contradiction[];
+  readonly lacks: (policy: Policy) => readonly Lack[];
   readonly enforcement: (policy: Policy, reason: string) => Enforcement;
   readonly phases: (policy: Policy) => readonly Phase[];
   readonly evaluate: (input: RuleInput) => RuleResult;
@@ -92,6 +101,7 @@ export function defineRule<Settings, Compiled>(rule: Rule<Settings, Compiled>): 
     ...rule,
     compile: (policy) => rule.compile(settingsOf(policy), policy),
     check: (policy) => rule.check(settingsOf(policy), policy),
+    lacks: (policy) => rule.lacks?.(settingsOf(policy), policy) ?? [],
     enforcement: (policy, reason) => rule.enforcement(settingsOf(policy), reason),
     phases: (policy) => rule.phases(settingsOf(policy)),
     evaluate: (input) => rule.evaluate(input, input.policy.settings.get(rule.id) as Compiled),

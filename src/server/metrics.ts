@@ -15,6 +15,8 @@ export interface Metrics extends AdmissionObserver {
   auditLost(records: number): void;
   policyReload(outcome: 'success' | 'failure', digest: string, nowSeconds: number): void;
   certificateReload(outcome: 'success' | 'failure'): void;
+  /** The policy was compared with the live webhook configurations. */
+  configurationChecked(gaps: number): void;
   render(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
@@ -103,6 +105,18 @@ export function createMetrics(sources: MetricSources): Metrics {
     labelNames: ['outcome'],
     registers,
   });
+  const configurationChecks = new Counter({
+    name: name('configuration_checks_total'),
+    help: 'Comparisons of the policy with the live webhook configurations.',
+    registers,
+  });
+  let configurationGaps: number | undefined;
+  gauge(
+    registry,
+    name('configuration_gaps'),
+    'Differences between the webhook configurations that the policy needs and the live ones, and namespaces with workflow pods that it does not list.',
+    () => configurationGaps,
+  );
   for (const kind of ['malformed', 'undecided', 'internal']) failures.inc({ kind }, 0);
   for (const outcome of ['success', 'failure']) {
     policyReloads.inc({ outcome }, 0);
@@ -142,6 +156,10 @@ export function createMetrics(sources: MetricSources): Metrics {
       policyInfo.reset();
       policyInfo.set({ digest }, 1);
       if (outcome === 'success') policyLoaded.set(nowSeconds);
+    },
+    configurationChecked(gaps) {
+      configurationChecks.inc();
+      configurationGaps = gaps;
     },
     certificateReload: (outcome) => certificateReloads.inc({ outcome }),
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),

@@ -39,7 +39,12 @@ function harness({
       monotonic: () => 0,
     }),
     rules: list,
-    audit: { write: (record) => void records.push(record) },
+    audit: {
+      write: (record) => {
+        records.push(record);
+        return `hash-of-record-${records.length}`;
+      },
+    },
     observer: { decided: () => undefined, failed: (kind) => void failures.push(kind) },
     log: (_level, message, fields) => void logged.push(`${message} ${JSON.stringify(fields)}`),
   });
@@ -315,6 +320,7 @@ describe('the answer', () => {
       decision: 'deny',
       rules: 'operator-node-guard,placement',
       'policy-digest': compileDefaults({ rules }).digest,
+      'record-hash': 'hash-of-record-1',
     });
     for (const key of Object.keys(auditAnnotations)) expect(key).toMatch(/^[A-Za-z0-9][A-Za-z0-9._-]*$/);
   });
@@ -323,6 +329,8 @@ describe('the answer', () => {
     const { ask, records } = harness();
     const real = JSON.parse((await ask(review())).body).response;
     const dry = JSON.parse((await ask(review({ dryRun: true }))).body).response;
+    // The record is another one.
+    for (const { auditAnnotations } of [real, dry]) delete auditAnnotations['record-hash'];
     expect(dry).toEqual(real);
     expect(records.map(({ dryRun }) => dryRun)).toEqual([false, true]);
   });

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,14 +38,16 @@ describe('the audit file', () => {
     const path = join(directory, 'audit.log');
     const file = openAuditFile(path);
     const sink = createLineSink({ write: file.write, onLost: () => undefined, lingerMs: 1 });
+    const hashes: string[] = [];
     for (let i = 0; i < 500; i++) {
-      sink.write(record(`r${i}`));
+      hashes.push(sink.write(record(`r${i}`)));
       if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     await sink.close();
     file.close();
     const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
     expect(lines.map((line) => JSON.parse(line).requestUID)).toEqual(Array.from({ length: 500 }, (_, i) => `r${i}`));
+    expect(lines.map((line) => createHash('sha256').update(line).digest('hex'))).toEqual(hashes);
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 

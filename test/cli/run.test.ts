@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { run } from '../../src/cli/run.ts';
 import { reviewOf } from '../golden/entries.ts';
+import { FakeApiServer, status } from '../nodes/fake-api-server.ts';
 import { osmoPod } from '../support/fixtures.ts';
 
 let directory: string;
@@ -290,6 +291,50 @@ describe('policy', () => {
 
   it('schema prints the JSON Schema', async () => {
     expect(JSON.parse((await cli(['policy', 'schema'])).stdout).title).toBe('OSMO admission policy');
+  });
+
+  it('check says what a good file leaves open, and so does manifests, on standard error', async () => {
+    const file = put('policy.yaml', {
+      apiVersion: 'osmo-admission/v1alpha1',
+      kind: 'AdmissionPolicy',
+      preset: 'monitor',
+    });
+    for (const args of [
+      ['policy', 'check', file],
+      ['manifests', '--config', file],
+    ]) {
+      const { code, stdout, stderr } = await cli(args);
+      expect(code).toBe(0);
+      expect(stderr).toContain('note: preset is monitor: nothing is denied or patched');
+      expect(stdout).not.toContain('note:');
+    }
+  });
+
+  it('check --kubeconfig names every gap of a cluster and exits 1', async () => {
+    const server = new FakeApiServer();
+    server.misbehave = (_request, response) => {
+      status(response, 404, 'not found');
+      return true;
+    };
+    const kubeconfig = put('kubeconfig', {
+      'current-context': 'c',
+      contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
+      clusters: [{ name: 'c', cluster: { server: await server.start() } }],
+      users: [{ name: 'u', user: {} }],
+    });
+    const file = put('policy.yaml', { apiVersion: 'osmo-admission/v1alpha1', kind: 'AdmissionPolicy' });
+    const { code, stdout } = await cli(['policy', 'check', file, '--kubeconfig', kubeconfig]);
+    await server.stop();
+    expect(code).toBe(1);
+    expect(stdout).toContain('gap: ValidatingWebhookConfiguration/osmo-admission-webhook is not there');
+    expect(stdout).toContain('gap: pods cannot be listed');
+  });
+
+  it('check exits 2 for a kubeconfig that cannot be used', async () => {
+    const file = put('policy.yaml', { apiVersion: 'osmo-admission/v1alpha1', kind: 'AdmissionPolicy' });
+    const { code, stderr } = await cli(['policy', 'check', file, '--kubeconfig', join(directory, 'none')]);
+    expect(code).toBe(2);
+    expect(stderr).toContain('cannot be read as a kubeconfig');
   });
 
   it('says what there is when called wrongly', async () => {

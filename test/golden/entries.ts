@@ -88,7 +88,12 @@ export async function throughHttp(golden: Case): Promise<Expected> {
   const handler = createReviewHandler({
     admit: worldOf(golden).admit,
     rules,
-    audit: { write: (record) => records.push(record) },
+    audit: {
+      write: (record) => {
+        records.push(record);
+        return '';
+      },
+    },
     observer: { decided: () => undefined, failed: () => undefined },
     log: () => undefined,
   });

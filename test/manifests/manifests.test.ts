@@ -40,7 +40,7 @@ interface Webhook {
 }
 
 function webhooksOf(policy: CompiledPolicy, kind: 'Mutating' | 'Validating'): readonly Webhook[] {
-  const configuration = buildWebhookConfigurations(rules, policy, installation).find(
+  const configuration = buildWebhookConfigurations(rules, policy, installation.namespace).find(
     (object) => object.kind === `${kind}WebhookConfiguration`,
   );
   return JSON.parse(JSON.stringify(configuration?.webhooks ?? []));
@@ -216,9 +216,16 @@ describe('the whole installation', () => {
     ]);
   });
 
-  it('grants get, list and watch on nodes and nothing else', () => {
+  it('grants reading of nodes, of its own webhook configurations and of pods’ metadata, and nothing else', () => {
     expect(one('ClusterRole').rules).toEqual([
       { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch'] },
+      {
+        apiGroups: ['admissionregistration.k8s.io'],
+        resources: ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'],
+        resourceNames: ['osmo-admission-webhook'],
+        verbs: ['get'],
+      },
+      { apiGroups: [''], resources: ['pods'], verbs: ['list'] },
     ]);
     expect(objects.filter(({ kind }) => kind === 'Role')).toEqual([]);
   });

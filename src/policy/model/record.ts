@@ -47,5 +47,6 @@ export interface RecordedFinding {
 
 /** Where records go. Never throws and never blocks: a sink that fails counts its failures. */
 export interface AuditSink {
-  write(record: AuditRecord): void;
+  /** @returns the hex SHA-256 of the record's line, without its line break: what the answer's audit annotation names it by. */
+  write(record: AuditRecord): string;
 }

@@ -84,6 +84,24 @@ export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettin
   },
   compile: (settings) => settings,
   check,
+  lacks: ({ enforcement, cuda, jetpack }) => [
+    ...(enforcement.cuda !== 'off' && cuda.toolkitLabel === ''
+      ? [
+          {
+            path: ['rules', id, 'cuda', 'toolkitLabel'],
+            message: `is empty: an installed CUDA toolkit older than ${cuda.minimum} is not seen; name a label that states it`,
+          },
+        ]
+      : []),
+    ...(enforcement.jetpack !== 'off' && jetpack.label === '' && jetpack.l4tLabel === ''
+      ? [
+          {
+            path: ['rules', id, 'jetpack', 'label'],
+            message: `and l4tLabel are empty: a JetPack older than ${jetpack.minimum} is not seen, since no standard label states it; name the one that your provisioning sets`,
+          },
+        ]
+      : []),
+  ],
   enforcement: (settings, reason) => (isReason(reason) ? settings.enforcement[reason] : 'enforce'),
   needs: (_request, subject, phase) => (phase === 'validate' && subject.kind === 'node' ? [subject.node.name] : []),
   phases: ({ taintOperatorNodes }) => (taintOperatorNodes === null ? ['validate'] : ['mutate', 'validate']),

@@ -1,0 +1,54 @@
+import { endOfDay } from './exemptions.ts';
+import type { CompiledPolicy } from './model/policy.ts';
+import type { BoundRule, Lack } from './rule.ts';
+
+/** Everything that a good policy leaves open, in the order of the file: what an installer should know before it is relied on. */
+export function lacksOf(policy: CompiledPolicy, rules: readonly BoundRule[], nowMs: number): readonly Lack[] {
+  return [
+    ...presetLacks(policy),
+    ...workflowLacks(policy),
+    ...rules.flatMap((rule) => [...enforcementLacks(policy, rule), ...rule.lacks(policy.policy)]),
+    ...exemptionLacks(policy, nowMs),
+  ];
+}
+
+function presetLacks({ policy }: CompiledPolicy): readonly Lack[] {
+  if (policy.preset === 'enforce') return [];
+  return [{ path: ['preset'], message: 'is monitor: nothing is denied or patched, whatever the rules say' }];
+}
+
+function workflowLacks({ policy }: CompiledPolicy): readonly Lack[] {
+  const { namespaces, labels } = policy.workflowPods;
+  const path = ['workflowPods', namespaces.length === 0 ? 'namespaces' : 'labels'];
+  if (namespaces.length === 0 && labels.length === 0) {
+    return [{ path: ['workflowPods'], message: 'names no namespace and no label: no pod is a workflow pod' }];
+  }
+  if (namespaces.length === 0) {
+    return [
+      {
+        path,
+        message:
+          'is empty: pods are judged by labels that a user can leave off, and admitted while the webhook is away',
+      },
+    ];
+  }
+  if (labels.length > 0) return [];
+  return [{ path, message: 'is empty: a workflow pod in a namespace that is not listed is not seen' }];
+}
+
+function enforcementLacks(policy: CompiledPolicy, { id }: BoundRule): readonly Lack[] {
+  // The preset speaks for itself.
+  if (policy.policy.preset !== 'enforce') return [];
+  const enforcement = policy.enforcementOf(id, '');
+  if (enforcement === 'enforce') return [];
+  const effect = enforcement === 'off' ? 'it judges nothing, and no webhook is registered for it' : 'it denies nothing';
+  return [{ path: ['rules', id, 'enforcement'], message: `is ${enforcement}: ${effect}` }];
+}
+
+function exemptionLacks({ policy }: CompiledPolicy, nowMs: number): readonly Lack[] {
+  return policy.exemptions.flatMap(({ until }, index) => {
+    const endsAtMs = until === undefined ? undefined : endOfDay(until);
+    if (endsAtMs === undefined || endsAtMs > nowMs) return [];
+    return [{ path: ['exemptions', index], message: `ended on ${until}: it exempts nobody any more; remove it` }];
+  });
+}
