@@ -7,6 +7,8 @@ export interface ApiAnswer {
   // biome-ignore lint/suspicious/noExplicitAny: objects of every kind, read by tests.
   readonly body: any;
   readonly warnings: readonly string[];
+  /** Names the request in the API server's audit log. */
+  readonly auditId: string;
 }
 
 export interface ApiClient {
@@ -61,7 +63,12 @@ export function createApiClient({
           });
           response.on('end', () => {
             const parsed: unknown = text.startsWith('{') ? JSON.parse(text) : text;
-            resolve({ code: response.statusCode ?? 0, body: parsed, warnings: warningsOf(response.headers.warning) });
+            resolve({
+              code: response.statusCode ?? 0,
+              body: parsed,
+              warnings: warningsOf(response.headers.warning),
+              auditId: String(response.headers['audit-id']),
+            });
           });
           response.on('error', reject);
         });

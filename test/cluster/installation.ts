@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -29,6 +30,8 @@ export interface Installation {
   log(): readonly Readonly<Record<string, unknown>>[];
   /** Its audit records so far. */
   records(): readonly AuditRecord[];
+  /** Hex SHA-256 of each line of its audit log. */
+  recordHashes(): readonly string[];
   /** Text of /metrics. */
   metrics(): Promise<string>;
 }
@@ -128,6 +131,11 @@ function createInstallation(
     },
     log,
     records: () => jsonLines(auditFile) as readonly object[] as readonly AuditRecord[],
+    recordHashes: () =>
+      readFileSync(auditFile, 'utf8')
+        .trimEnd()
+        .split('\n')
+        .map((line) => createHash('sha256').update(line).digest('hex')),
     metrics: async () => (await fetch(`http://${address}:${healthPort}/metrics`)).text(),
   };
 }
