@@ -271,10 +271,15 @@ async function untilReady(run: ControlPlane['kubectl'], log: string): Promise<vo
 
 export const toYaml = (objects: readonly object[]): string => objects.map((object) => stringify(object)).join('---\n');
 
-/** Runs a command to its end. */
-export function say(command: string, args: readonly string[], stdin = ''): Promise<Said> {
+/** Runs a command to its end. @param env beside this process's own. */
+export function say(
+  command: string,
+  args: readonly string[],
+  stdin = '',
+  env: Readonly<Record<string, string>> = {},
+): Promise<Said> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
     let stdout = '';
     let stderr = '';
     child.stdout.on('data', (chunk) => {

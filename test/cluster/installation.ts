@@ -19,6 +19,7 @@ import { eventually } from './wait.ts';
 export const root = join(import.meta.dirname, '..', '..');
 export const namespace = 'osmo-admission';
 export const webhookName = 'osmo-admission-webhook';
+export const policyFileName = 'policy.yaml';
 
 export interface Installation {
   /** Replaces the policy file, as a mounted ConfigMap is replaced; the server reads it within a second. */
@@ -61,7 +62,7 @@ export async function install(
   { policy, apiServer = plane.server }: InstallOptions,
 ): Promise<Installation> {
   const address = await ownAddress();
-  const policyFile = join(plane.folder, 'policy.yaml');
+  const policyFile = join(plane.folder, policyFileName);
   writeFileSync(policyFile, policy);
   await plane.apply(['apply', '-f', join(root, 'webhook-config')]);
   await plane.apply(
