@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { serverName } from '../../scripts/server-process.ts';
 import type { AuditRecord } from '../../src/policy/model/record.ts';
-import { createSelfSigned } from '../../src/server/self-signed.ts';
+import { createSelfSigned, type SelfSigned } from '../../src/server/self-signed.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { tail } from './processes.ts';
 import { osmoObjects, stubs } from './stubs.ts';
@@ -27,6 +27,11 @@ export interface Installation {
   startServer(): Promise<void>;
   /** @throws Error if it does not end with code 0. */
   stopServer(): Promise<void>;
+  /**
+   * Replaces the serving certificate as a careful operator does: first both CAs in caBundle, then the files, then the new CA alone.
+   * Resolves when the server serves the new one.
+   */
+  rotateCertificate(): Promise<void>;
   /** The server's own log lines so far. */
   log(): readonly Readonly<Record<string, unknown>>[];
   /** Its audit records so far. */
@@ -76,20 +81,14 @@ export async function install(
       },
     ],
   );
-  const now = Date.now();
-  const { certPem, keyPem, caPem } = createSelfSigned({
-    dnsNames: [serverName],
-    ipAddresses: [],
-    notBefore: new Date(now - 60_000),
-    notAfter: new Date(now + 24 * 3_600_000),
-  });
-  writeFileSync(join(plane.folder, 'tls.crt'), certPem);
-  writeFileSync(join(plane.folder, 'tls.key'), keyPem);
-  await injectCaBundle(plane, caPem);
+  const certificate = newCertificate();
+  writeCertificate(plane.folder, certificate);
+  await injectCaBundle(plane, certificate.caPem);
   const { stdout: token } = await plane.apply(['create', 'token', webhookName, '-n', namespace, '--duration', '12h']);
   const installation = createInstallation(plane, {
     address,
     policyFile,
+    ca: certificate.caPem,
     kubeconfig: plane.writeKubeconfig('webhook', token.trim(), apiServer),
   });
   await installation.startServer();
@@ -99,11 +98,17 @@ export async function install(
 
 function createInstallation(
   plane: ControlPlane,
-  { address, policyFile, kubeconfig }: { address: string; policyFile: string; kubeconfig: string },
+  {
+    address,
+    policyFile,
+    kubeconfig,
+    ca,
+  }: { readonly address: string; readonly policyFile: string; readonly kubeconfig: string; readonly ca: string },
 ): Installation {
   const { folder, processes } = plane;
   const auditFile = join(folder, 'audit.log');
   let healthPort = 0;
+  let trusted = ca;
   // A restarted server goes on in the same log.
   let seen = 0;
   const log = (): readonly Readonly<Record<string, unknown>>[] => jsonLines(processes.logFile('webhook'));
@@ -130,6 +135,20 @@ function createInstallation(
       const code = await processes.stop('webhook');
       if (code !== 0) throw new Error(`the server ended with code ${code}: ${tail(processes.logFile('webhook'))}`);
     },
+    async rotateCertificate() {
+      const certificate = newCertificate();
+      await injectCaBundle(plane, `${trusted}${certificate.caPem}`);
+      // The API server takes some 0.4 s to go by a changed configuration.
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      const before = log().filter(({ message }) => message === 'certificate reloaded').length;
+      writeCertificate(folder, certificate);
+      await eventually(
+        'the server has the new certificate',
+        () => log().filter(({ message }) => message === 'certificate reloaded').length > before,
+      );
+      await injectCaBundle(plane, certificate.caPem);
+      trusted = certificate.caPem;
+    },
     log,
     records: () => jsonLines(auditFile) as readonly object[] as readonly AuditRecord[],
     recordHashes: () =>
@@ -146,6 +165,21 @@ function jsonLines(file: string): readonly Readonly<Record<string, unknown>>[] {
     .split('\n')
     .filter((line) => line.startsWith('{') && line.endsWith('}'))
     .map((line) => JSON.parse(line));
+}
+
+function newCertificate(): SelfSigned {
+  const now = Date.now();
+  return createSelfSigned({
+    dnsNames: [serverName],
+    ipAddresses: [],
+    notBefore: new Date(now - 60_000),
+    notAfter: new Date(now + 24 * 3_600_000),
+  });
+}
+
+function writeCertificate(folder: string, { certPem, keyPem }: SelfSigned): void {
+  writeFileSync(join(folder, 'tls.crt'), certPem);
+  writeFileSync(join(folder, 'tls.key'), keyPem);
 }
 
 /** What cert-manager's cainjector does to objects with its annotation. */

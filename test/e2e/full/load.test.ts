@@ -1,0 +1,73 @@
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
+import { type Installation, install, prepareCluster } from '../../cluster/installation.ts';
+import { osmoPod } from '../../support/fixtures.ts';
+import { kubeletPolicy } from '../support/policy.ts';
+
+/* What a create costs with the webhook and without, under load, and that none is lost while the certificate is replaced. */
+
+let plane: ControlPlane;
+let webhook: Installation;
+
+beforeAll(async () => {
+  plane = await startControlPlane(inject('binaries'));
+  await prepareCluster(plane);
+}, 120_000);
+
+afterAll(() => plane?.close(), 60_000);
+
+interface Load {
+  readonly failed: readonly string[];
+  readonly done: number;
+  readonly perSecond: number;
+  /** Milliseconds of one create. */
+  readonly median: number;
+  readonly p99: number;
+}
+
+/** Dry-run creates by 32 workers, until `more` says no. */
+async function load(more: (done: number) => boolean): Promise<Load> {
+  const failed: string[] = [];
+  const times: number[] = [];
+  const startedMs = performance.now();
+  const worker = async (): Promise<void> => {
+    while (more(times.length)) {
+      const beganMs = performance.now();
+      const path = '/api/v1/namespaces/osmo-workflows/pods?dryRun=All';
+      const { code, body } = await plane.api.send('POST', path, osmoPod('onprem-gpu-l40s'));
+      times.push(performance.now() - beganMs);
+      if (code !== 201) failed.push(String(body.message));
+    }
+  };
+  await Promise.all(Array.from({ length: 32 }, worker));
+  const seconds = (performance.now() - startedMs) / 1000;
+  times.sort((a, b) => a - b);
+  const at = (share: number): number => Math.round((times[Math.floor(times.length * share)] ?? 0) * 10) / 10;
+  return { failed, done: times.length, perSecond: Math.round(times.length / seconds), median: at(0.5), p99: at(0.99) };
+}
+
+const show = (what: string, { done, perSecond, median, p99, failed }: Load): void =>
+  console.log(`${what}: ${done} creates, ${perSecond}/s, median ${median} ms, p99 ${p99} ms, ${failed.length} failed`);
+
+describe('under load', () => {
+  it('10,000 creates by 32 clients fail none', async () => {
+    await load((done) => done < 2_000);
+    show('without the webhook', await load((done) => done < 5_000));
+    webhook = await install(plane, { policy: kubeletPolicy() });
+    await load((done) => done < 2_000);
+    const result = await load((done) => done < 10_000);
+    show('with the webhook', result);
+    expect(result.failed).toEqual([]);
+  }, 600_000);
+
+  it('the certificate is replaced five times, by another CA each time, and no create fails', async () => {
+    let rotating = true;
+    const running = load(() => rotating);
+    for (let i = 0; i < 5; i++) await webhook.rotateCertificate();
+    rotating = false;
+    const result = await running;
+    show('while the certificate is replaced', result);
+    expect(result.failed).toEqual([]);
+    expect(result.done).toBeGreaterThan(100);
+  }, 300_000);
+});
