@@ -144,24 +144,55 @@ describe('nodes', () => {
 });
 
 describe('a real kubelet', () => {
-  it('that violates the guide logs our reason and does not register; it registers once the policy allows it', async () => {
+  /** Switches to a policy that no kubelet meets. */
+  async function refuseAll(): Promise<void> {
     webhook.writePolicy(kubeletPolicy('1.99.0'));
+    const probe = { stdin: stringify(newNode('compute-9')), as: 'compute-9' };
     await eventually(
       'the policy is in force',
-      async () =>
-        (
-          await plane.kubectl(['create', '--dry-run=server', '-f', '-'], {
-            stdin: stringify(newNode('gpu-9')),
-            as: 'gpu-9',
-          })
-        ).code === 1,
+      async () => (await plane.kubectl(['create', '--dry-run=server', '-f', '-'], probe)).code === 1,
     );
+  }
+
+  it('that violates the guide logs our reason and does not register; it registers once the policy allows it', async () => {
+    await refuseAll();
     const log = await plane.startKubelet('gpu-9', 'node-type=compute');
-    const reason = /denied the request: .*kubeletVersion of node gpu-9 is v1\.37\.2, needs 1\.99\.0 or later/;
-    await eventually('the reason is in its log', () => reason.test(readFileSync(log, 'utf8')), 20_000);
+    const reason = `kubeletVersion of node gpu-9 is v${inject('kubernetes')}, needs 1.99.0 or later`;
+    await eventually('the reason is in its log', () =>
+      readFileSync(log, 'utf8')
+        .split('\n')
+        .some((line) => line.includes('denied the request: ') && line.includes(reason)),
+    );
     expect((await plane.kubectl(['get', 'node', 'gpu-9'])).stderr).toContain('(NotFound)');
     webhook.writePolicy(kubeletPolicy());
-    await eventually('it registers', async () => (await plane.kubectl(['get', 'node', 'gpu-9'])).code === 0, 30_000);
+    await eventually('it registers', async () => (await plane.kubectl(['get', 'node', 'gpu-9'])).code === 0);
+  }, 120_000);
+
+  it('that meets the guide registers at once', async () => {
+    await plane.startKubelet('kubelet-1', 'node-type=compute');
+    await eventually('it registers', async () => (await plane.kubectl(['get', 'node', 'kubelet-1'])).code === 0);
+    expect(readFileSync(plane.processes.logFile('kubelet-kubelet-1'), 'utf8')).not.toContain('denied the request');
+  }, 120_000);
+
+  it('that restarts is never refused, though its node violates the guide by now: it is warned, and goes on', async () => {
+    await plane.stopKubelet('kubelet-1');
+    await refuseAll();
+    const renewed = async (): Promise<string> =>
+      (await plane.kubectl(['get', 'lease', '-n', 'kube-node-lease', 'kubelet-1', '-o', 'jsonpath={.spec.renewTime}']))
+        .stdout;
+    const before = await renewed();
+    const log = await plane.startKubelet('kubelet-1', 'node-type=gpu');
+    const warned = [{ rule: 'node-conformance', reason: 'kubernetes-version', enforcement: 'warn' }];
+    await eventually('it registers again, and is warned', () => {
+      const own = webhook.records().filter(({ user }) => user.username === 'system:node:kubelet-1');
+      return own.some(({ decision, findings }) => decision === 'allow' && findings.length === warned.length);
+    });
+    const registrations = webhook.records().filter(({ user }) => user.username === 'system:node:kubelet-1');
+    expect(registrations.at(-1)?.findings).toMatchObject(warned);
+    expect(registrations.filter(({ decision }) => decision !== 'allow')).toEqual([]);
+    await eventually('it renews its lease', async () => (await renewed()) > before, 60_000);
+    expect(readFileSync(log, 'utf8')).not.toContain('denied the request');
+    webhook.writePolicy(kubeletPolicy());
   }, 120_000);
 });
 
