@@ -33,12 +33,22 @@ function webhookConfig(rules: readonly BoundRule[]): readonly (readonly [string,
 /** The table of rules between the README's markers. */
 export function rulesTable(rules: readonly BoundRule[]): string {
   const rows = rules.map(({ id, summary, on, reasons }) => {
-    const requests = on.map(({ resource, operations }) => `${resource} (${operations.join(', ')})`).join('; ');
+    const requests = requestsOf(on);
     return `| \`${id}\` | ${requests} | ${summary} | ${Object.keys(reasons)
       .map((reason) => `\`${reason}\``)
       .join(', ')} |`;
   });
   return ['| Rule | Judges | What it means | Reasons |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}
+
+/** `nodes (CREATE, UPDATE), nodes/status (UPDATE)`. */
+function requestsOf(on: BoundRule['on']): string {
+  return [...new Set(on.map(({ resource }) => resource))]
+    .map((resource) => {
+      const operations = on.filter((match) => match.resource === resource).flatMap((match) => match.operations);
+      return `${resource} (${operations.join(', ')})`;
+    })
+    .join(', ');
 }
 
 const begin = '<!-- rules: generated, see CONTRIBUTING.md -->';

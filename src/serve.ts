@@ -11,7 +11,7 @@ import { loadNodesFile } from './cluster/nodes-file.ts';
 import { compileDefaults, createPolicyParser } from './config/parse.ts';
 import { type PolicyStore, startPolicyStore } from './config/policy-store.ts';
 import type { Log } from './config/watch-files.ts';
-import { defaultNamespace, productName } from './manifests/objects.ts';
+import { productName } from './manifests/objects.ts';
 import type { NodeSource } from './policy/model/snapshot.ts';
 import { rules } from './policy/rules/index.ts';
 import { createAdmissionEndpoint } from './server/admission-endpoint.ts';
@@ -94,7 +94,7 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
         readLiveInstallation(client, { name: productName, labels, exceptNamespaces, signal }),
       rules,
       policy: policies.current,
-      namespace: settings.namespace ?? defaultNamespace,
+      namespace: settings.namespace,
       intervalMs: settings.reloadIntervalMs,
       log,
       onChecked: (gaps) => metrics.configurationChecked(gaps.length),

@@ -19,7 +19,10 @@ export interface HandlerOptions {
 /** Bytes of a review in, answer out. Every failure has an answer: 400 for what cannot be judged, 500 for our own faults. */
 export function createReviewHandler(options: HandlerOptions): ReviewHandler {
   const { admit, audit, observer, log } = options;
-  const resources = new Set(options.rules.flatMap(({ on }) => on.map(({ group, resource }) => `${group}/${resource}`)));
+  // A subresource of a resource that rules cover is answered, judged or not.
+  const resources = new Set(
+    options.rules.flatMap(({ on }) => on.map(({ group, resource }) => `${group}/${resource.split('/')[0]}`)),
+  );
 
   const settle = ({ response, record }: Admission): Answer => {
     const recordHash = audit.write(record);

@@ -148,6 +148,7 @@ function readAgain(request: AdmissionRequest, object: unknown): AdmissionRequest
     kind: { group: resource.group, version: resource.version, kind },
     userInfo: requester,
     object,
+    oldObject: request.oldObject,
   });
 }
 

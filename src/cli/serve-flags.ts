@@ -1,3 +1,4 @@
+import { defaultNamespace } from '../manifests/objects.ts';
 import { describeFlags, type Flags, type ParsedFlags, parseFlags } from './flags.ts';
 import { UsageError } from './io.ts';
 
@@ -73,6 +74,7 @@ const flags: Flags = {
     type: 'string',
     value: 'NAMESPACE',
     help: 'The namespace the webhook runs in, always exempt.',
+    default: defaultNamespace,
     env: 'POD_NAMESPACE',
   },
   'reload-interval': {
@@ -131,7 +133,7 @@ export interface ServeSettings {
   readonly healthHost: string | undefined;
   readonly healthPort: number;
   readonly auditLog: string;
-  readonly namespace: string | undefined;
+  readonly namespace: string;
   readonly reloadIntervalMs: number;
   readonly shutdownDelayMs: number;
   readonly shutdownTimeoutMs: number;
@@ -170,7 +172,7 @@ export function readServeFlags(
     healthHost: parsed.string('health-host') ?? host,
     healthPort: port(parsed, 'health-port', 8080),
     auditLog: parsed.string('audit-log') ?? '-',
-    namespace: parsed.string('namespace'),
+    namespace: parsed.string('namespace') ?? defaultNamespace,
     reloadIntervalMs,
     shutdownDelayMs: duration('shutdown-delay', 10_000),
     shutdownTimeoutMs: duration('shutdown-timeout', 30_000),

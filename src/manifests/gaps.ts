@@ -212,11 +212,11 @@ function nameOf(value: unknown): string {
   return typeof name === 'string' ? name : '';
 }
 
-/** Lists of texts (namespaces, operations, resources) mean sets: sorted, so that their order is no difference. */
+/** Every list that is compared means a set (namespaces, expressions, operations, rules, conditions): sorted, so that order is no difference. */
 function ordered(value: unknown): unknown {
   if (Array.isArray(value)) {
-    const items = value.map(ordered);
-    return items.every((item) => typeof item === 'string') ? items.sort() : items;
+    const items = value.map((item) => JSON.stringify(ordered(item)));
+    return items.sort();
   }
   if (!isObject(value)) return value;
   return Object.fromEntries(

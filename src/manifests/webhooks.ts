@@ -1,6 +1,6 @@
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import type { Phase } from '../policy/model/request.ts';
-import type { BoundRule, RequestMatch } from '../policy/rule.ts';
+import type { BoundRule, Change, RequestMatch } from '../policy/rule.ts';
 import { type KubeObject, labels, productName, servicePort } from './objects.ts';
 
 /*
@@ -32,6 +32,7 @@ export function buildWebhookConfigurations(
   policy: CompiledPolicy,
   namespace: string,
 ): readonly KubeObject[] {
+  for (const rule of rules) checkCarried(rule);
   return [
     buildConfiguration('mutate', rules, policy, namespace),
     buildConfiguration('validate', rules, policy, namespace),
@@ -45,10 +46,10 @@ function buildConfiguration(
   namespace: string,
 ): KubeObject | undefined {
   const active = rules.filter((rule) => isActive(rule, policy, phase));
-  const matches = active.flatMap(({ on }) => on);
+  const matches = active.flatMap(({ on }) => on).filter(({ phases }) => phases?.includes(phase) ?? true);
   const webhooks = scopesOf(policy, namespace).flatMap((scope) => {
-    const rule = mergedRule(scope.resource, matches);
-    return rule === undefined ? [] : [buildWebhook(phase, scope, rule, namespace)];
+    const own = matches.filter(({ resource }) => baseOf(resource) === scope.resource);
+    return own.length === 0 ? [] : [buildWebhook(phase, scope, own, namespace)];
   });
   if (webhooks.length === 0) return undefined;
   return {
@@ -65,6 +66,24 @@ function buildConfiguration(
 
 function isActive(rule: BoundRule, policy: CompiledPolicy, phase: Phase): boolean {
   return policy.enforcementOf(rule.id, '') !== 'off' && rule.phases(policy.policy).includes(phase);
+}
+
+/** Resources that some scope carries. One that a policy leaves without a scope (no workflow namespaces, say) still counts. */
+const carriedResources: ReadonlySet<string> = new Set(['pods', 'nodes']);
+
+/** A rule on any other resource would be registered nowhere and enforce nothing. */
+function checkCarried({ id, on }: BoundRule): void {
+  const lost = on.find(({ resource }) => !carriedResources.has(baseOf(resource)));
+  if (lost !== undefined) {
+    throw new Error(
+      `rule ${id} reads ${lost.resource}, which no webhook carries: give it a scope in manifests/webhooks.ts`,
+    );
+  }
+}
+
+/** `nodes` of `nodes/status`. */
+function baseOf(resource: string): string {
+  return resource.split('/')[0] ?? resource;
 }
 
 /** Every scope that a policy makes: together they hold each request that some rule may judge, each exactly once. */
@@ -96,21 +115,45 @@ function scopesOf(policy: CompiledPolicy, namespace: string): readonly Scope[] {
   return scopes;
 }
 
-/** The rule of a webhook: the operations that any of our rules reads of the resource. */
-function mergedRule(resource: string, matches: readonly RequestMatch[]): KubeObject | undefined {
-  const own = matches.filter((match) => match.resource === resource);
-  const [first] = own;
-  if (first === undefined) return undefined;
+/** The rules of a webhook: for the resource and each subresource the operations that any of our rules reads. */
+function mergedRules(scope: Scope, matches: readonly RequestMatch[]): readonly KubeObject[] {
+  const resources = [...new Set(matches.map(({ resource }) => resource))];
+  return resources.map((resource) => {
+    const own = matches.filter((match) => match.resource === resource);
+    return {
+      apiGroups: [...new Set(own.map(({ group }) => group))],
+      apiVersions: ['v1'],
+      resources: [resource],
+      operations: [...new Set(own.flatMap(({ operations }) => operations))],
+      scope: scope.resource === 'nodes' ? 'Cluster' : 'Namespaced',
+    };
+  });
+}
+
+/**
+ * CEL that is true where an UPDATE makes the change. `.?` everywhere: an optional field that is compared without it is an error where it is
+ * missing, and then Ignore skips the webhook without a word.
+ */
+const changed: Readonly<Record<Change, string>> = {
+  labels: 'object.metadata.?labels != oldObject.metadata.?labels',
+  // On a status write the API server drops changes of the spec, which the review still shows while mutating.
+  taints:
+    'request.?subResource.orValue("") == "" && object.spec.?taints.orValue([]).filter(t, !t.key.startsWith("node.kubernetes.io/")) != oldObject.spec.?taints.orValue([]).filter(t, !t.key.startsWith("node.kubernetes.io/"))',
+};
+
+/** Keeps out what changes nothing that a rule reads: heartbeats above all, whoever sends them. */
+function matchConditions(matches: readonly RequestMatch[]): KubeObject {
+  const updates = matches.filter(({ operations }) => operations.includes('UPDATE'));
+  if (updates.length === 0 || updates.some(({ changes }) => changes === undefined)) return {};
+  const terms = [...new Set(updates.flatMap(({ changes = [] }) => changes))].map((change) => `(${changed[change]})`);
   return {
-    apiGroups: [first.group],
-    apiVersions: ['v1'],
-    resources: [resource],
-    operations: [...new Set(own.flatMap(({ operations }) => operations))],
-    scope: resource === 'nodes' ? 'Cluster' : 'Namespaced',
+    matchConditions: [
+      { name: 'changes-what-is-judged', expression: ['request.operation != "UPDATE"', ...terms].join(' || ') },
+    ],
   };
 }
 
-function buildWebhook(phase: Phase, scope: Scope, rule: KubeObject, namespace: string): KubeObject {
+function buildWebhook(phase: Phase, scope: Scope, matches: readonly RequestMatch[], namespace: string): KubeObject {
   return {
     name: `${scope.name}.${phase}.osmo-admission`,
     admissionReviewVersions: ['v1'],
@@ -122,6 +165,7 @@ function buildWebhook(phase: Phase, scope: Scope, rule: KubeObject, namespace: s
     timeoutSeconds: timeoutSeconds[phase],
     ...(phase === 'mutate' && { reinvocationPolicy: 'IfNeeded' }),
     ...scope.selectors,
-    rules: [rule],
+    rules: mergedRules(scope, matches),
+    ...matchConditions(matches),
   };
 }

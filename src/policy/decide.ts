@@ -53,18 +53,19 @@ export function idOf({ rule, reason }: Finding): string {
 }
 
 /**
- * Pods: 403 Forbidden, a finding a line. Nodes: 422 UnprocessableEntity in ONE line, because a kubelet hides the text of a
+ * 403 Forbidden, a finding a line. A node that registers: 422 UnprocessableEntity in ONE line, because a kubelet hides the text of a
  * Forbidden and logs `err=<` where a line breaks.
  */
 function denialOf(request: AdmissionRequest, subject: Subject, findings: readonly Finding[]): Denial {
   const texts = findings.map((finding) => `${finding.message} ${idOf(finding)}`);
-  if (subject.kind === 'node') {
+  if (subject.kind === 'node' && request.operation === 'CREATE') {
     return { code: 422, reason: 'UnprocessableEntity', message: texts.join('; ') };
   }
   if (texts.length === 1) return { code: 403, reason: 'Forbidden', message: texts[0] ?? '' };
-  const who = clip(subject.pod.name === '' ? request.name : subject.pod.name, 253);
+  const own = subject.kind === 'pod' ? subject.pod.name : subject.node.name;
+  const who = clip(own === '' ? request.name : own, 253);
   const lines = texts.map((text) => `\n- ${text}`).join('');
-  return { code: 403, reason: 'Forbidden', message: `pod ${who} has ${texts.length} findings:${lines}` };
+  return { code: 403, reason: 'Forbidden', message: `${subject.kind} ${who} has ${texts.length} findings:${lines}` };
 }
 
 /** Longest warning: beyond it some clients cut. The API server drops one with a line break or a tab. */

@@ -51,7 +51,7 @@ export function prepare(
   const exemptions: { reason: string; rules: string[] }[] = [];
   const nodes: string[] = [];
   for (const rule of rules) {
-    if (!reads(rule, request) || policy.enforcementOf(rule.id, '') === 'off') continue;
+    if (!reads(rule, request, phase, policy) || policy.enforcementOf(rule.id, '') === 'off') continue;
     if (!rule.judges(subject, policy)) continue;
     const exemption = exemptionFor(rule.id, request, subject, policy, nowMs);
     if (exemption !== undefined) {
@@ -66,12 +66,20 @@ export function prepare(
   return { judges, exemptions, nodes };
 }
 
-/** Whether a rule reads such requests: by resource and operation, subresources excluded. */
-function reads({ on }: BoundRule, { resource, subResource, operation }: AdmissionRequest): boolean {
-  if (subResource !== '') return false;
+/** Whether a rule reads such requests in such a phase: by resource, subresource and operation. */
+function reads(
+  { on, phases }: BoundRule,
+  { resource, subResource, operation }: AdmissionRequest,
+  phase: Phase,
+  policy: CompiledPolicy,
+): boolean {
+  const path = subResource === '' ? resource.resource : `${resource.resource}/${subResource}`;
   return on.some(
     (match) =>
-      match.group === resource.group && match.resource === resource.resource && match.operations.includes(operation),
+      match.group === resource.group &&
+      match.resource === path &&
+      match.operations.includes(operation) &&
+      (match.phases ?? phases(policy.policy)).includes(phase),
   );
 }
 
@@ -88,7 +96,8 @@ export function evaluate(input: EvaluateInput, { judges, exemptions }: Preparati
   for (const rule of judges) {
     const result = rule.evaluate({ ...input, subject });
     found.push(...result.findings);
-    edits.push(...result.edits);
+    // Whatever a rule would change: monitor only watches.
+    if (policy.policy.preset !== 'monitor') edits.push(...result.edits);
     notes.push(...result.notes);
   }
   const decision = decide(phase, request, subject, found, notes, policy);

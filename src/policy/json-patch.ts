@@ -13,6 +13,7 @@ export function toJsonPatch(object: unknown, edits: readonly Edit[]): readonly P
   if (edits.length === 0) return [];
   const operations: PatchOperation[] = [];
   const spec = at(object, 'spec');
+  // Every edit so far is of the spec.
   if (spec === undefined) operations.push({ op: 'add', path: '/spec', value: {} });
   addMapEntries(operations, '/spec/nodeSelector', at(spec, 'nodeSelector'), pairsOf(edits));
   appendAll(

@@ -36,13 +36,24 @@ function workflowLacks({ policy }: CompiledPolicy): readonly Lack[] {
   return [{ path, message: 'is empty: a workflow pod in a namespace that is not listed is not seen' }];
 }
 
-function enforcementLacks(policy: CompiledPolicy, { id }: BoundRule): readonly Lack[] {
+function enforcementLacks(policy: CompiledPolicy, rule: BoundRule): readonly Lack[] {
   // The preset speaks for itself.
   if (policy.policy.preset !== 'enforce') return [];
+  const { id } = rule;
   const enforcement = policy.enforcementOf(id, '');
-  if (enforcement === 'enforce') return [];
+  if (enforcement === 'enforce') return reasonLacks(policy, rule);
   const effect = enforcement === 'off' ? 'it judges nothing, and no webhook is registered for it' : 'it denies nothing';
   return [{ path: ['rules', id, 'enforcement'], message: `is ${enforcement}: ${effect}` }];
+}
+
+/** Reasons that the defaults enforce and this policy does not. */
+function reasonLacks(policy: CompiledPolicy, { id, reasons, enforcement, settings }: BoundRule): readonly Lack[] {
+  const byDefault = { ...policy.policy, rules: { ...policy.policy.rules, [id]: settings.defaults } };
+  return Object.keys(reasons).flatMap((reason) => {
+    const level = policy.enforcementOf(id, reason);
+    if (level === 'enforce' || enforcement(byDefault, reason) !== 'enforce') return [];
+    return [{ path: ['rules', id, 'enforcement', reason], message: `is ${level}: it denies nothing for this reason` }];
+  });
 }
 
 function exemptionLacks({ policy }: CompiledPolicy, nowMs: number): readonly Lack[] {

@@ -11,9 +11,17 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 /** Requests that a rule reads. */
 export interface RequestMatch {
   readonly group: string;
+  /** Plural, with its subresource as Kubernetes writes it: `nodes`, `nodes/status`. */
   readonly resource: string;
   readonly operations: readonly Operation[];
+  /** The phases in which it does; left out: those of the rule. */
+  readonly phases?: readonly Phase[];
+  /** Which changes an UPDATE must make to be sent at all; left out: any. */
+  readonly changes?: readonly Change[];
 }
+
+/** What of an object an UPDATE may change that a rule reads. Taints of the node lifecycle (`node.kubernetes.io/…`) do not count. */
+export type Change = 'labels' | 'taints';
 
 /** What a reason means and how to meet it: the source of docs/messages.md. */
 export interface ReasonText {

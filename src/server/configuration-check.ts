@@ -61,7 +61,9 @@ export function startConfigurationCheck(options: ConfigurationCheckOptions): Con
     while (!ending.signal.aborted) {
       // Before the look: a change that comes during it asks for another.
       waking = new AbortController();
-      await look();
+      await look().catch((error: unknown) =>
+        log('error', 'the webhook configurations could not be compared', { error: String(error) }),
+      );
       const waitMs = last?.length === 0 ? calmFactor * intervalMs : intervalMs;
       await sleep(waitMs, AbortSignal.any([ending.signal, waking.signal]));
     }

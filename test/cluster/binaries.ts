@@ -99,7 +99,7 @@ function isVersion(path: string, version: string): boolean {
   const said = spawnSync(path, path.endsWith('kubectl') ? ['version', '--client'] : ['--version'], {
     encoding: 'utf8',
   });
-  return `${said.stdout}${said.stderr}`.includes(version);
+  return `${said.stdout}${said.stderr}`.split(/[^\w.]+/).some((word) => word === version || word === `v${version}`);
 }
 
 async function build(

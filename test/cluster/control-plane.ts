@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { createSelfSigned } from '../../src/server/self-signed.ts';
 import { type ApiClient, createApiClient } from './api-client.ts';
 import type { Binaries } from './binaries.ts';
-import { freePorts, type Processes, startProcesses, tail } from './processes.ts';
+import { freePorts, jsonLines, type Processes, startProcesses, tail } from './processes.ts';
 
 /** What a command printed, and how it ended. */
 export interface Said {
@@ -87,16 +87,23 @@ async function start(binaries: Binaries, folder: string, processes: Processes): 
   const writeKubeconfig = (name: string, token: string, at = server): string =>
     file(`kubeconfig-${name}`, kubeconfigText({ server: at, caFile, user: name, token }));
   const kubeconfigs = new Map(users.map(([name = '']) => [name, writeKubeconfig(name, tokenOf(name))]));
-  const admin = kubeconfigs.get('admin') ?? '';
+  const admin = writeKubeconfig('admin', tokenOf('admin'));
   const commands = commandsOf({ folder, ports, admin, file, certPem, keyPem, caFile });
   const startComponent = async (name: Component): Promise<void> => {
     const [command, ...args] = commands[name];
     await processes.start(name, binaries[command], args);
   };
-  const run: ControlPlane['kubectl'] = (args, { stdin = '', as = 'admin' } = {}) =>
-    say(
+  const kubeconfigOf = (user: string): string => {
+    const path = kubeconfigs.get(user);
+    // Without a kubeconfig kubectl takes the developer's own, and so a real cluster.
+    if (path === undefined)
+      throw new Error(`no user ${user}: the API server knows ${[...kubeconfigs.keys()].join(', ')}`);
+    return path;
+  };
+  const run: ControlPlane['kubectl'] = async (args, { stdin = '', as = 'admin' } = {}) =>
+    runCommand(
       binaries.kubectl,
-      ['--kubeconfig', kubeconfigs.get(as) ?? '', '--cache-dir', join(folder, 'kubectl-cache'), ...args],
+      ['--kubeconfig', kubeconfigOf(as), '--cache-dir', join(folder, 'kubectl-cache'), ...args],
       stdin,
     );
   const ready = (): Promise<void> => untilReady(run, processes.logFile('kube-apiserver'));
@@ -112,7 +119,7 @@ async function start(binaries: Binaries, folder: string, processes: Processes): 
     server,
     etcd: `http://127.0.0.1:${ports[0]}`,
     api,
-    kubeconfig: (user = 'admin') => kubeconfigs.get(user) ?? '',
+    kubeconfig: (user = 'admin') => kubeconfigOf(user),
     writeKubeconfig,
     kubectl: run,
     async apply(args, objects = []) {
@@ -123,7 +130,7 @@ async function start(binaries: Binaries, folder: string, processes: Processes): 
     async startKubelet(name, labels) {
       const [port, readOnlyPort] = await freePorts(2);
       await processes.start(`kubelet-${name}`, binaries.kubemark, [
-        ...['--morph=kubelet', `--name=${name}`, `--kubeconfig=${kubeconfigs.get(name)}`, `--node-labels=${labels}`],
+        ...['--morph=kubelet', `--name=${name}`, `--kubeconfig=${kubeconfigOf(name)}`, `--node-labels=${labels}`],
         ...[`--kubelet-port=${port}`, `--kubelet-read-only-port=${readOnlyPort}`, '--use-host-image-service=false'],
       ]);
       return processes.logFile(`kubelet-${name}`);
@@ -138,13 +145,7 @@ async function start(binaries: Binaries, folder: string, processes: Processes): 
       await startComponent(name);
       await ready();
     },
-    auditEvents: () =>
-      existsSync(auditLog)
-        ? readFileSync(auditLog, 'utf8')
-            .trimEnd()
-            .split('\n')
-            .map((line) => JSON.parse(line))
-        : [],
+    auditEvents: () => (existsSync(auditLog) ? jsonLines(auditLog) : []),
     async close() {
       api.close();
       await processes.close();
@@ -272,7 +273,7 @@ async function untilReady(run: ControlPlane['kubectl'], log: string): Promise<vo
 export const toYaml = (objects: readonly object[]): string => objects.map((object) => stringify(object)).join('---\n');
 
 /** Runs a command to its end. @param env beside this process's own. */
-export function say(
+export function runCommand(
   command: string,
   args: readonly string[],
   stdin = '',

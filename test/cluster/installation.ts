@@ -6,7 +6,7 @@ import { serverName } from '../../scripts/server-process.ts';
 import type { AuditRecord } from '../../src/policy/model/record.ts';
 import { createSelfSigned, type SelfSigned } from '../../src/server/self-signed.ts';
 import type { ControlPlane } from './control-plane.ts';
-import { tail } from './processes.ts';
+import { jsonLines, tail } from './processes.ts';
 import { osmoObjects, stubs } from './stubs.ts';
 import { eventually } from './wait.ts';
 
@@ -36,8 +36,8 @@ export interface Installation {
   log(): readonly Readonly<Record<string, unknown>>[];
   /** Its audit records so far. */
   records(): readonly AuditRecord[];
-  /** Hex SHA-256 of each line of its audit log. */
-  recordHashes(): readonly string[];
+  /** The same, each by the hex SHA-256 of its line. */
+  recordsByHash(): ReadonlyMap<string, AuditRecord>;
   /** Text of /metrics. */
   metrics(): Promise<string>;
 }
@@ -151,20 +151,15 @@ function createInstallation(
     },
     log,
     records: () => jsonLines(auditFile) as readonly object[] as readonly AuditRecord[],
-    recordHashes: () =>
-      readFileSync(auditFile, 'utf8')
-        .trimEnd()
-        .split('\n')
-        .map((line) => createHash('sha256').update(line).digest('hex')),
+    recordsByHash: () =>
+      new Map(
+        readFileSync(auditFile, 'utf8')
+          .trimEnd()
+          .split('\n')
+          .map((line) => [createHash('sha256').update(line).digest('hex'), JSON.parse(line)]),
+      ),
     metrics: async () => (await fetch(`http://${address}:${healthPort}/metrics`)).text(),
   };
-}
-
-function jsonLines(file: string): readonly Readonly<Record<string, unknown>>[] {
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .filter((line) => line.startsWith('{') && line.endsWith('}'))
-    .map((line) => JSON.parse(line));
 }
 
 function newCertificate(): SelfSigned {

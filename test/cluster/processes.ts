@@ -104,3 +104,13 @@ export async function freePorts(count: number): Promise<readonly number[]> {
     }),
   );
 }
+
+/** The JSON objects of a file, one a line, without a last line that is still being written. */
+export function jsonLines(file: string): readonly Readonly<Record<string, unknown>>[] {
+  const text = readFileSync(file, 'utf8');
+  return text
+    .slice(0, text.lastIndexOf('\n') + 1)
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line));
+}

@@ -24,6 +24,7 @@ describe('what a good policy leaves open', () => {
     expect(paths.map(({ path }) => formatPath(path))).toEqual([
       'rules.node-conformance.cuda.toolkitLabel',
       'rules.node-conformance.jetpack.label',
+      'rules.node-identity.others',
     ]);
   });
 
@@ -32,7 +33,7 @@ describe('what a good policy leaves open', () => {
       const text = stringify({
         apiVersion: 'osmo-admission/v1alpha1',
         kind: 'AdmissionPolicy',
-        rules: { 'node-conformance': settings },
+        rules: { 'node-conformance': settings, 'node-identity': { others: 'enforce' } },
       });
       return lacksOf(parser(text, 'p'), rules, now).map(({ message }) => message);
     };

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { say } from '../cluster/control-plane.ts';
+import { runCommand } from '../cluster/control-plane.ts';
 import { root } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
 
@@ -68,7 +68,7 @@ describe('docs/try-it.md', () => {
 
   for (const { command, shown } of steps()) {
     it(`shows what this prints: ${command.slice(0, 100)}`, async () => {
-      const { stdout, stderr } = await say('bash', ['-c', `cd '${root}'; { ${command}; } 2>&1`], '', env);
+      const { stdout, stderr } = await runCommand('bash', ['-c', `cd '${root}'; { ${command}; } 2>&1`], '', env);
       expect(`${stdout}${stderr}`).toBe(shown);
     });
   }
@@ -77,7 +77,7 @@ describe('docs/try-it.md', () => {
 /** Command lines of everything that runs from the cluster's folder. */
 async function running(): Promise<readonly string[]> {
   const folder = dirname(env.KUBECONFIG ?? '');
-  const { stdout } = await say('ps', ['-eo', 'args']);
+  const { stdout } = await runCommand('ps', ['-eo', 'args']);
   return stdout.split('\n').filter((line) => line.includes(folder));
 }
 

@@ -24,6 +24,9 @@ export interface Case {
     readonly nodes?: 'cluster' | readonly NodeEntry[];
     readonly user?: string;
     readonly groups?: readonly string[];
+    /** An UPDATE of this object, given as in `input`; left out: a CREATE. */
+    readonly old?: Case['input'];
+    readonly subResource?: string;
   };
   readonly expected: Expected;
 }
@@ -75,6 +78,15 @@ export function writeCaseFile({ path }: CaseFile, cases: readonly Case[]): void 
 
 /** The object that a case is about. */
 export function inputObject({ input }: Case): KubeObject {
+  return objectOf(input);
+}
+
+/** The object before an UPDATE; undefined for a CREATE. */
+export function oldObject({ context }: Case): KubeObject | undefined {
+  return context?.old === undefined ? undefined : objectOf(context.old);
+}
+
+function objectOf(input: Case['input']): KubeObject {
   return tweaked(
     input.pod !== undefined
       ? podOf(input.pod)

@@ -12,7 +12,7 @@ import { rules } from '../../src/policy/rules/index.ts';
 import { createAdmissionEndpoint } from '../../src/server/admission-endpoint.ts';
 import { createAdmissionListener, createApp } from '../../src/server/app.ts';
 import { apply, type Operation } from '../support/json-patch.ts';
-import { type Case, type Expected, inputObject, liveNodes, policyText } from './case.ts';
+import { type Case, type Expected, inputObject, liveNodes, oldObject, policyText } from './case.ts';
 
 /*
  * Three ways to ask the product about one case: the pure core, HTTP, and the command line. Each answers with what the case's
@@ -52,6 +52,7 @@ function fileNodes(live: readonly unknown[]): NodeSource {
 /** A review as the API server would send it. */
 export function reviewOf(golden: Case, object: unknown): Readonly<Record<string, unknown>> {
   const node = Reflect.get(Object(object), 'kind') === 'Node';
+  const old = oldObject(golden);
   const metadata: unknown = Reflect.get(Object(object), 'metadata');
   return {
     apiVersion: 'admission.k8s.io/v1',
@@ -60,12 +61,13 @@ export function reviewOf(golden: Case, object: unknown): Readonly<Record<string,
       uid: '0b4f2a2e-0000-4000-8000-000000000000',
       kind: { group: '', version: 'v1', kind: node ? 'Node' : 'Pod' },
       resource: { group: '', version: 'v1', resource: node ? 'nodes' : 'pods' },
+      ...(golden.context?.subResource !== undefined && { subResource: golden.context.subResource }),
       name: Reflect.get(Object(metadata), 'name') ?? '',
       ...(!node && { namespace: Reflect.get(Object(metadata), 'namespace') ?? 'default' }),
-      operation: 'CREATE',
+      operation: old === undefined ? 'CREATE' : 'UPDATE',
       userInfo: { username: golden.context?.user ?? '', groups: golden.context?.groups ?? [] },
       object,
-      oldObject: null,
+      oldObject: old ?? null,
       dryRun: false,
     },
   };
@@ -130,7 +132,11 @@ export async function throughCli(
     '-o',
     'json',
     '-f',
-    directory.write('object.json', JSON.stringify(inputObject(golden))),
+    // Only a whole review says what was there before.
+    directory.write(
+      'object.json',
+      JSON.stringify(oldObject(golden) === undefined ? inputObject(golden) : reviewOf(golden, inputObject(golden))),
+    ),
     '--config',
     directory.write('policy.yaml', policyText(golden)),
   ];

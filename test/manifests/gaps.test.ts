@@ -100,6 +100,11 @@ describe('the gaps between a policy and the live webhook configurations', () => 
     );
   });
 
+  it('are none for lists in another order', () => {
+    const labels = ['osmo.task_uuid', 'osmo.workflow_uuid'];
+    expect(gapsOf(liveOf(policyOf({ workflowPods: { labels } })))).toEqual([]);
+  });
+
   it('are none for what decides nothing about coverage', () => {
     expect(edited('timeoutSeconds', 30)).toEqual([]);
     expect(edited('clientConfig/service/port', 443)).toEqual([]);

@@ -31,6 +31,7 @@ interface Webhook {
   readonly sideEffects: string;
   readonly namespaceSelector?: { readonly matchExpressions: readonly Requirement[] };
   readonly objectSelector?: { readonly matchExpressions: readonly Requirement[] };
+  readonly matchConditions?: readonly { readonly expression: string }[];
   readonly rules: readonly { readonly resources: readonly string[]; readonly operations: readonly string[] }[];
   readonly clientConfig: {
     readonly service: Readonly<Record<string, unknown>>;
@@ -69,7 +70,7 @@ const reached = (
     )
     .filter(
       (webhook) =>
-        resource === 'nodes' ||
+        resource.startsWith('nodes') ||
         matches(webhook.namespaceSelector?.matchExpressions, { 'kubernetes.io/metadata.name': namespace }),
     )
     .filter((webhook) => matches(webhook.objectSelector?.matchExpressions, labels))
@@ -95,7 +96,8 @@ describe('which requests reach which webhook', () => {
     ['any other pod', 'pods', 'CREATE', 'kube-system', {}, []],
     ['a pod of the webhook’s own namespace, whatever its labels', 'pods', 'CREATE', 'osmo-admission', workflow, []],
     ['a node that registers', 'nodes', 'CREATE', '', {}, ['nodes']],
-    ['a heartbeat', 'nodes', 'UPDATE', '', {}, []],
+    ['a change of a node', 'nodes', 'UPDATE', '', {}, ['nodes']],
+    ['one through its status', 'nodes/status', 'UPDATE', '', {}, ['nodes']],
     ['an update of a pod', 'pods', 'UPDATE', 'osmo-workflows', workflow, []],
   ];
   for (const [name, resource, operation, namespace, labels, expected] of cases) {
@@ -109,6 +111,23 @@ describe('which requests reach which webhook', () => {
       );
     });
   }
+
+  it('are updates of nodes only where labels or taints change: heartbeats stay away', () => {
+    const [condition, ...more] = validating.find(({ name }) => name.startsWith('nodes.'))?.matchConditions ?? [];
+    expect(more).toEqual([]);
+    // What it lets through is shown on a real API server; here, that every optional field is asked for safely.
+    expect(condition?.expression).toMatch(/^request\.operation != "UPDATE" \|\| \(object\.metadata\.\?labels != /);
+    expect(condition?.expression).not.toMatch(/(metadata|spec)\.(labels|taints)|request\.subResource/);
+  });
+
+  it('are all that any rule reads: a rule that no webhook carries is an error', () => {
+    const [guard] = rules;
+    if (guard === undefined) throw new Error('no rule');
+    const other = { ...guard, on: [{ group: 'batch', resource: 'jobs', operations: ['CREATE' as const] }] };
+    expect(() => buildWebhookConfigurations([other], policyOf(), installation.namespace)).toThrow(
+      'rule operator-node-guard reads jobs, which no webhook carries',
+    );
+  });
 
   it('is each workflow pod exactly once, for any policy, and the webhook’s own pods never', () => {
     const name = fc.constantFrom('osmo-workflows', 'a', 'b', 'osmo-admission');

@@ -9,6 +9,7 @@ const operations: readonly string[] = ['CREATE', 'UPDATE', 'DELETE', 'CONNECT'];
 const subjects: Readonly<Record<string, { readonly group: string; readonly kind: string }>> = {
   pods: { group: '', kind: 'Pod' },
   nodes: { group: '', kind: 'Node' },
+  'nodes/status': { group: '', kind: 'Node' },
 };
 
 /** Plural resource names that rules can judge, by kind and apiVersion; for readers of manifests. */
@@ -34,12 +35,11 @@ export function readRequest(value: unknown): AdmissionRequest {
   const user = readObject(field(request, 'userInfo'), 'request.userInfo');
   const namespace = readString(field(request, 'namespace'), 'request.namespace') ?? '';
   const object = field(request, 'object') ?? undefined;
-  const known = subResource === '' && Object.hasOwn(subjects, resourceName) ? subjects[resourceName] : undefined;
+  const oldObject = field(request, 'oldObject') ?? undefined;
+  const path = subResource === '' ? resourceName : `${resourceName}/${subResource}`;
+  const known = Object.hasOwn(subjects, path) ? subjects[path] : undefined;
   if (known !== undefined && known.group === group && known.kind !== kindName) {
-    throw new ShapeError(
-      'request.kind.kind',
-      `is ${kindName}, but resource ${resourceName} holds ${known.kind} objects`,
-    );
+    throw new ShapeError('request.kind.kind', `is ${kindName}, but resource ${path} holds ${known.kind} objects`);
   }
   if (object !== undefined) checkObjectKind(readObject(object, 'request.object'), kind, kindName);
   return {
@@ -61,13 +61,22 @@ export function readRequest(value: unknown): AdmissionRequest {
     dryRun: readBoolean(field(request, 'dryRun'), 'request.dryRun'),
     subject:
       known !== undefined && known.group === group
-        ? readSubject(resourceName, operation, object, namespace)
+        ? readSubject({ resource: path, operation, object, oldObject, namespace })
         : undefined,
     object,
+    oldObject,
   };
 }
 
-function readSubject(resource: string, operation: Operation, object: unknown, namespace: string): Subject | undefined {
+interface SubjectInput {
+  readonly resource: string;
+  readonly operation: Operation;
+  readonly object: unknown;
+  readonly oldObject: unknown;
+  readonly namespace: string;
+}
+
+function readSubject({ resource, operation, object, oldObject, namespace }: SubjectInput): Subject | undefined {
   // A DELETE has an oldObject only; no rule judges it.
   if (operation !== 'CREATE' && operation !== 'UPDATE') return undefined;
   if (object === undefined)
@@ -76,7 +85,14 @@ function readSubject(resource: string, operation: Operation, object: unknown, na
     if (namespace === '') throw new ShapeError('request.namespace', 'is empty, but pods have a namespace');
     return { kind: 'pod', pod: readPod(object, 'request.object', namespace) };
   }
-  return { kind: 'node', node: readNode(object, 'request.object') };
+  if (operation === 'UPDATE' && oldObject === undefined) {
+    throw new ShapeError('request.oldObject', `is null, but UPDATE of ${resource} has an object before it`);
+  }
+  return {
+    kind: 'node',
+    node: readNode(object, 'request.object'),
+    old: operation === 'UPDATE' ? readNode(oldObject, 'request.oldObject') : undefined,
+  };
 }
 
 /** A review whose resource and object disagree was not made by an API server for this webhook. */

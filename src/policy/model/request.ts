@@ -28,6 +28,11 @@ export interface AdmissionRequest {
   readonly subject: Subject | undefined;
   /** The raw object, which patches must be valid on. Rules do not read it. */
   readonly object: unknown;
+  /** The raw object before an UPDATE. */
+  readonly oldObject: unknown;
 }
 
-export type Subject = { readonly kind: 'pod'; readonly pod: Workload } | { readonly kind: 'node'; readonly node: Node };
+/** `old` is the object before an UPDATE. */
+export type Subject =
+  | { readonly kind: 'pod'; readonly pod: Workload }
+  | { readonly kind: 'node'; readonly node: Node; readonly old: Node | undefined };

@@ -31,16 +31,23 @@ export function isOperatorNode(node: Node, policy: CompiledPolicy): boolean {
   return typeOf(node, policy) === 'operator' || operatorTaintOf(node, policy) !== undefined;
 }
 
-/** The operator taint that a node bears, if any. */
+/** The first operator taint that a node bears, if any. */
 export function operatorTaintOf(node: Node, policy: CompiledPolicy): Taint | undefined {
   if (node.taints.length === 0) return undefined;
-  return node.taints.find((taint) =>
-    policy.operatorTaints.some(
-      (pattern) =>
-        pattern.key === taint.key &&
-        (pattern.value === undefined || pattern.value === (taint.value ?? '')) &&
-        pattern.effects.includes(taint.effect),
-    ),
+  return node.taints.find((taint) => isOperatorTaint(taint, policy));
+}
+
+/** Every operator taint that a node bears. */
+export function operatorTaintsOf(node: Node, policy: CompiledPolicy): readonly Taint[] {
+  return node.taints.filter((taint) => isOperatorTaint(taint, policy));
+}
+
+function isOperatorTaint(taint: Taint, policy: CompiledPolicy): boolean {
+  return policy.operatorTaints.some(
+    (pattern) =>
+      pattern.key === taint.key &&
+      (pattern.value === undefined || pattern.value === (taint.value ?? '')) &&
+      pattern.effects.includes(taint.effect),
   );
 }
 

@@ -9,7 +9,14 @@ import type { Node } from '../model/node.ts';
 import type { CompiledPolicy, Policy } from '../model/policy.ts';
 import type { NodeLookup } from '../model/snapshot.ts';
 import { isControlPlane, operatorTaintOf, typeOf } from '../model/view.ts';
-import { type Contradiction, defineRule, nothing, type ReasonText, type RuleResult } from '../rule.ts';
+import {
+  type Contradiction,
+  defineRule,
+  nothing,
+  type ReasonText,
+  type RequestMatch,
+  type RuleResult,
+} from '../rule.ts';
 
 /*
  * Holds a node that registers against every requirement of the on-prem backend guide that a Node object can show.
@@ -24,7 +31,17 @@ const id = 'node-conformance';
 export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettings>({
   id,
   summary: 'A node that registers must meet the requirements of the on-prem backend guide for its type.',
-  on: [{ group: '', resource: 'nodes', operations: ['CREATE'] }],
+  on: [
+    { group: '', resource: 'nodes', operations: ['CREATE'] },
+    // A later change is never refused, and never patched.
+    ...['nodes', 'nodes/status'].map(
+      (resource): RequestMatch => ({
+        ...{ group: '', resource, operations: ['UPDATE'] },
+        phases: ['validate'],
+        changes: ['labels', 'taints'],
+      }),
+    ),
+  ],
   settings: { defaults: conformanceDefaults, schema: conformanceSchema },
   reasons: {
     'kubernetes-version': text('The kubelet is older than the guide allows.', 'Upgrade the kubelet.'),
@@ -103,7 +120,8 @@ export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettin
       : []),
   ],
   enforcement: (settings, reason) => (isReason(reason) ? settings.enforcement[reason] : 'enforce'),
-  needs: (_request, subject, phase) => (phase === 'validate' && subject.kind === 'node' ? [subject.node.name] : []),
+  needs: ({ operation }, subject, phase) =>
+    operation === 'CREATE' && phase === 'validate' && subject.kind === 'node' ? [subject.node.name] : [],
   phases: ({ taintOperatorNodes }) => (taintOperatorNodes === null ? ['validate'] : ['mutate', 'validate']),
   judges: (subject) => subject.kind === 'node',
   evaluate({ phase, subject, policy, lookups }, settings): RuleResult {
@@ -111,16 +129,30 @@ export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettin
     if (phase === 'mutate') {
       return { findings: [], edits: taintOperator(subject.node, policy, settings), notes: [] };
     }
+    if (subject.old !== undefined) return laterChange(subject.node, subject.old, policy, settings);
     const lookup = lookups.get(subject.node.name) ?? { state: 'offline' };
     const previous = lookup.state === 'found' ? lookup.node : undefined;
     const atMost = ceilingOf(subject.node, lookup, policy, settings);
-    const findings = factsOf(subject.node, policy, settings, previous)
-      .filter(({ verdict }) => verdict === 'violates')
-      .map((fact) => toFinding(fact, subject.node, atMost));
+    const findings = violations(factsOf(subject.node, policy, settings, previous)).map((fact) =>
+      toFinding(fact, subject.node, atMost),
+    );
     const notes = lookup.state === 'offline' ? ['no live nodes are given: judged as a first registration'] : [];
     return { findings, edits: [], notes };
   },
 });
+
+/** A node that exists and changes: what it violates now and did not before is warned of, whoever changes it. */
+function laterChange(node: Node, old: Node, policy: CompiledPolicy, settings: ConformanceSettings): RuleResult {
+  const before = new Set(violations(factsOf(old, policy, settings)).map(({ reason }) => reason));
+  const findings = violations(factsOf(node, policy, settings, old))
+    .filter(({ reason }) => !before.has(reason))
+    .map((fact) => toFinding(fact, node, ceilingOf(node, { state: 'found', node: old }, policy, settings)));
+  return { findings, edits: [], notes: [] };
+}
+
+function violations(facts: readonly Fact[]): readonly Fact[] {
+  return facts.filter(({ verdict }) => verdict === 'violates');
+}
 
 /** Facts of a node under a policy, for readers other than registration. */
 export function conformanceFacts(node: Node, policy: CompiledPolicy, previous?: Node): readonly Fact[] {
@@ -135,10 +167,10 @@ function isReason(reason: string): reason is Reason {
   return (reasons as readonly string[]).includes(reason);
 }
 
-/** A node of type operator without an operator taint gets the configured one. Never under the preset monitor, which patches nothing. */
+/** A node of type operator without an operator taint gets the configured one. */
 function taintOperator(node: Node, policy: CompiledPolicy, settings: ConformanceSettings): readonly Edit[] {
   const taint = settings.taintOperatorNodes;
-  if (taint === null || policy.policy.preset === 'monitor') return [];
+  if (taint === null) return [];
   if (typeOf(node, policy) !== 'operator' || operatorTaintOf(node, policy) !== undefined) return [];
   return [{ edit: 'addTaint', taint }];
 }

@@ -25,13 +25,14 @@ export interface WatchedCluster {
 
 export async function startWatchedCluster(binaries: Binaries): Promise<WatchedCluster> {
   const plane = await startControlPlane(binaries);
+  const proxy = await startProxy(Number(new URL(plane.server).port));
   try {
-    const proxy = await startProxy(Number(new URL(plane.server).port));
     await prepareCluster(plane);
     const apiServer = `https://127.0.0.1:${proxy.port}`;
     const webhook = await install(plane, { policy: kubeletPolicy(), apiServer });
     return createWatchedCluster(plane, webhook, proxy);
   } catch (error) {
+    await proxy.close();
     await plane.close();
     throw error;
   }
