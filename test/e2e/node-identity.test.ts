@@ -1,0 +1,196 @@
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { stringify } from 'yaml';
+import type { ApiAnswer, SendOptions } from '../cluster/api-client.ts';
+import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
+import { type Installation, install, prepareCluster } from '../cluster/installation.ts';
+import { eventually } from '../cluster/wait.ts';
+import { nodeOf } from './support/watched-cluster.ts';
+
+/* Who may say what a node is for, by every verb that writes a node, on a real API server with NodeRestriction. */
+
+type User = NonNullable<SendOptions['as']>;
+
+const kubelet: User = { user: 'system:node:node-a', groups: ['system:nodes', 'system:authenticated'] };
+const alice: User = { user: 'alice', groups: ['system:authenticated'] };
+const autoscaler: User = { user: 'system:serviceaccount:kube-system:autoscaler', groups: ['system:serviceaccounts'] };
+const nodeController: User = { user: 'system:serviceaccount:kube-system:node-controller', groups: [] };
+const admin: User = { user: 'root', groups: ['system:masters'] };
+
+let plane: ControlPlane;
+let webhook: Installation;
+
+const policy = (settings: object = {}): string =>
+  stringify({
+    apiVersion: 'osmo-admission/v1alpha1',
+    kind: 'AdmissionPolicy',
+    rules: { 'node-identity': settings },
+  });
+
+beforeAll(async () => {
+  plane = await startControlPlane(inject('binaries'));
+  await prepareCluster(plane);
+  webhook = await install(plane, { policy: policy() });
+  await plane.apply(
+    ['apply', '-f', '-'],
+    [
+      {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'ClusterRole',
+        metadata: { name: 'node-writer' },
+        rules: [{ apiGroups: [''], resources: ['nodes', 'nodes/status'], verbs: ['*'] }],
+      },
+      {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'ClusterRoleBinding',
+        metadata: { name: 'node-writers' },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'node-writer' },
+        subjects: [alice, autoscaler, nodeController].map(({ user }) => ({
+          apiGroup: 'rbac.authorization.k8s.io',
+          kind: 'User',
+          name: user,
+        })),
+      },
+    ],
+  );
+  const created = await plane.api.send('POST', '/api/v1/nodes', nodeOf('node-a', 'compute'), { as: kubelet });
+  expect(created.code).toBe(201);
+}, 120_000);
+
+afterAll(() => plane?.close(), 60_000);
+
+/** The ways to write a node, each as a dry run. */
+type Write = (path: string, change: (node: Stored) => Stored, as: User) => Promise<ApiAnswer>;
+interface Stored {
+  readonly metadata: { readonly labels: Readonly<Record<string, string>>; readonly [key: string]: unknown };
+  readonly spec: Readonly<Record<string, unknown>>;
+  readonly [key: string]: unknown;
+}
+
+const stored = async (): Promise<Stored> => (await plane.api.send('GET', '/api/v1/nodes/node-a')).body;
+const writes: Readonly<Record<string, Write>> = {
+  PUT: async (path, change, as) => plane.api.send('PUT', `${path}?dryRun=All`, change(await stored()), { as }),
+  PATCH: async (path, change, as) => {
+    const { metadata, spec } = change(await stored());
+    const body = {
+      metadata: { labels: metadata.labels },
+      spec: { taints: spec.taints, unschedulable: spec.unschedulable },
+    };
+    return plane.api.send('PATCH', `${path}?dryRun=All`, body, { as, contentType: 'application/merge-patch+json' });
+  },
+  apply: async (path, change, as) => {
+    const { metadata, spec } = change(await stored());
+    const body = {
+      ...{ apiVersion: 'v1', kind: 'Node' },
+      metadata: { name: 'node-a', labels: metadata.labels },
+      ...(spec.taints !== undefined && { spec: { taints: spec.taints } }),
+    };
+    const contentType = 'application/apply-patch+yaml';
+    return plane.api.send('PATCH', `${path}?dryRun=All&fieldManager=test&force=true`, body, { as, contentType });
+  },
+};
+
+const setType =
+  (value: string) =>
+  (node: Stored): Stored => ({
+    ...node,
+    metadata: { ...node.metadata, labels: { ...node.metadata.labels, 'node-type': value } },
+  });
+const setTaint =
+  (key: string, effect = 'NoSchedule') =>
+  (node: Stored): Stored => ({
+    ...node,
+    spec: { ...node.spec, taints: [...((node.spec.taints as object[] | undefined) ?? []), { key, effect }] },
+  });
+
+const node = '/api/v1/nodes/node-a';
+
+async function use(settings: object): Promise<void> {
+  webhook.writePolicy(policy(settings));
+  const wanted = settings === strict ? 403 : 200;
+  await eventually(
+    'the policy is in force',
+    async () => (await writes.PUT?.(node, setType('gpu'), alice))?.code === wanted,
+  );
+}
+const strict = { others: 'enforce' };
+
+describe('by default', () => {
+  for (const [verb, write] of Object.entries(writes)) {
+    for (const path of [node, `${node}/status`]) {
+      const what = `${verb} of ${path.endsWith('status') ? 'nodes/status' : 'nodes'}`;
+
+      it(`${what}: a kubelet never changes its type`, async () => {
+        const { code, body } = await write(path, setType('operator'), kubelet);
+        expect(code).toBe(403);
+        // NodeRestriction, too, has its say on some of these; on a label like this it has none.
+        expect(body.message).toContain('(node-identity/kubelet-type)');
+      });
+
+      it(`${what}: others are warned, and pass`, async () => {
+        for (const as of [alice, autoscaler]) {
+          const { code, warnings } = await write(path, setType('gpu'), as);
+          expect(code).toBe(200);
+          expect(warnings.join()).toContain('(node-identity/other-type)');
+        }
+      });
+
+      it(`${what}: a writer of the policy is neither`, async () => {
+        const { code, warnings } = await write(path, setType('gpu'), admin);
+        expect(`${code} ${warnings.join()}`).toBe('200 ');
+      });
+    }
+
+    it(`${verb} of nodes: an operator taint is warned of, and a registration that goes on by others never fails`, async () => {
+      const { code, warnings } = await write(node, (old) => setTaint('ops')(setType('gpu')(old)), autoscaler);
+      expect(code).toBe(200);
+      expect(warnings.join()).toContain('(node-identity/other-type)');
+      expect(warnings.join()).toContain('(node-identity/other-taint)');
+    });
+  }
+
+  it('a kubelet that asks for operator at registration is admitted and reported', async () => {
+    const as = { ...kubelet, user: 'system:node:node-o' };
+    const { code, warnings } = await plane.api.send('POST', '/api/v1/nodes', nodeOf('node-o', 'operator'), { as });
+    expect(code).toBe(201);
+    expect(warnings.join()).toContain('node node-o registers as an operator node (node-identity/kubelet-operator)');
+  });
+});
+
+describe('under others: enforce', () => {
+  beforeAll(() => use(strict));
+  for (const [verb, write] of Object.entries(writes)) {
+    it(`${verb}: what was warned of is denied, on nodes and nodes/status`, async () => {
+      for (const path of [node, `${node}/status`]) {
+        const { code, body } = await write(path, setType('gpu'), alice);
+        expect(code).toBe(403);
+        expect(body.message).toContain('alice is no writer of the policy');
+      }
+      const { code, body } = await write(node, setTaint('ops'), autoscaler);
+      expect(code).toBe(403);
+      expect(body.message).toContain('(node-identity/other-taint)');
+    });
+
+    it(`${verb}: taints of the node lifecycle, of an autoscaler and of cordon pass`, async () => {
+      const allowed: readonly [User, (old: Stored) => Stored][] = [
+        [nodeController, setTaint('node.kubernetes.io/unreachable', 'NoExecute')],
+        [autoscaler, setTaint('ToBeDeletedByClusterAutoscaler')],
+        [alice, (old) => ({ ...old, spec: { ...old.spec, unschedulable: true } })],
+      ];
+      for (const [as, change] of allowed) expect((await write(node, change, as)).code).toBe(200);
+    });
+  }
+
+  it('heartbeats of kubelets pass, and none of them reaches the webhook', async () => {
+    const before = webhook.records().length;
+    const status = { conditions: [{ type: 'Ready', status: 'True', reason: 'KubeletReady', message: String(before) }] };
+    const options = { as: kubelet, contentType: 'application/strategic-merge-patch+json' };
+    for (let i = 0; i < 20; i++) {
+      const { code } = await plane.api.send('PATCH', `${node}/status`, { status }, options);
+      expect(code).toBe(200);
+    }
+    // The same with a label is seen, so that the counter is known to count.
+    await plane.api.send('PATCH', `${node}/status`, { metadata: { labels: { seen: 'yes' } } }, options);
+    await eventually('the label is recorded', () => webhook.records().length > before);
+    expect(webhook.records().length).toBe(before + 1);
+  });
+});
