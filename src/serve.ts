@@ -92,8 +92,10 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
     configuration = startConfigurationCheck({
       read: (labels, exceptNamespaces, signal) =>
         readLiveInstallation(client, { name: productName, labels, exceptNamespaces, signal }),
+      searchPods: settings.searchPods,
       rules,
       policy: policies.current,
+      served: () => certificates.current().cert.toString('latin1'),
       namespace: settings.namespace,
       intervalMs: settings.reloadIntervalMs,
       log,
@@ -119,7 +121,10 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   const handler = createReviewHandler({ admit, rules, audit: sink, observer: metrics, log });
   const endpoint = createAdmissionEndpoint({
     handler,
-    onClientError: metrics.clientError,
+    onClientError: (kind) => {
+      metrics.clientError(kind);
+      if (kind === 'too-large') log('error', 'a review was not read: it is too large, and failurePolicy decides');
+    },
     onFault: (error) => {
       metrics.failed('internal');
       log('error', 'internal error', { error: error instanceof Error ? error.stack : String(error) });

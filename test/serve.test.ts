@@ -216,12 +216,13 @@ describe('serve', () => {
       'health-port',
       'audit-log',
       'namespace',
+      'no-pod-search',
       'reload-interval',
       'shutdown-delay',
       'shutdown-timeout',
     ]) {
       expect(help).toContain(`--${flag}`);
     }
-    expect(help.match(/env [A-Z_]+/g)?.length).toBe(14);
+    expect(help.match(/env [A-Z_]+/g)?.length).toBe(15);
   });
 });

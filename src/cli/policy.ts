@@ -44,7 +44,7 @@ ${describeFlags(flags)}
 Exit codes:
   0  the file is good, and so is the cluster if one was given
   1  the cluster has a gap
-  2  the file has errors, or could not be read
+  2  the file has errors, or it or the cluster could not be read
 `;
 
 /** `osmo-admission policy`. */

@@ -77,10 +77,15 @@ const flags: Flags = {
     default: defaultNamespace,
     env: 'POD_NAMESPACE',
   },
+  'no-pod-search': {
+    type: 'boolean',
+    help: 'Do not look for pods with the workflow labels outside the listed namespaces: that takes the right to list pods.',
+    env: 'OSMO_ADMISSION_NO_POD_SEARCH',
+  },
   'reload-interval': {
     type: 'string',
     value: 'DURATION',
-    help: 'How often policy file and certificate are compared with what is in force, beside file events.',
+    help: 'How often policy file, certificate and webhook configurations are compared with what is in force, beside file events.',
     default: '30s',
     env: 'OSMO_ADMISSION_RELOAD_INTERVAL',
   },
@@ -134,6 +139,7 @@ export interface ServeSettings {
   readonly healthPort: number;
   readonly auditLog: string;
   readonly namespace: string;
+  readonly searchPods: boolean;
   readonly reloadIntervalMs: number;
   readonly shutdownDelayMs: number;
   readonly shutdownTimeoutMs: number;
@@ -173,6 +179,7 @@ export function readServeFlags(
     healthPort: port(parsed, 'health-port', 8080),
     auditLog: parsed.string('audit-log') ?? '-',
     namespace: parsed.string('namespace') ?? defaultNamespace,
+    searchPods: !parsed.boolean('no-pod-search'),
     reloadIntervalMs,
     shutdownDelayMs: duration('shutdown-delay', 10_000),
     shutdownTimeoutMs: duration('shutdown-timeout', 30_000),

@@ -1,4 +1,4 @@
-import type { LiveConfiguration, LiveInstallation } from '../policy/model/live-configuration.ts';
+import type { LabelledNamespaces, LiveConfiguration, LiveInstallation } from '../policy/model/live-configuration.ts';
 import { field, readList, readObject, readString } from '../policy/model/read.ts';
 import { type ApiClient, ApiError } from './api-client.ts';
 
@@ -31,7 +31,10 @@ export async function readLiveInstallation(
   );
   return {
     configurations: new Map(configurations),
-    labelled: labels.length === 0 ? new Map() : await readLabelled(client, labels, exceptNamespaces, signal),
+    labelled:
+      labels.length === 0
+        ? { state: 'found', namespaces: [] }
+        : await findLabelled(client, labels, exceptNamespaces, signal),
   };
 }
 
@@ -50,34 +53,55 @@ async function readConfiguration(
   }
 }
 
-/** Only metadata, in the API server's own shortened form: names of namespaces are all that is wanted of a pod. */
+/** Only metadata, in the API server's own shortened form: the name of its namespace is all that is wanted of a pod. */
 const metadataOnly = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
 
-async function readLabelled(
+/** As many namespaces as a person can be told of; each costs a request. */
+const maxNamespaces = 20;
+
+/**
+ * Finds the namespaces one by one, with one pod each: a list of all such pods would hold what their makers wrote into their annotations,
+ * hundreds of megabytes if they like.
+ */
+async function findLabelled(
   client: ApiClient,
   labels: readonly string[],
   exceptNamespaces: readonly string[],
   signal: AbortSignal,
-): Promise<LiveInstallation['labelled']> {
+): Promise<LabelledNamespaces> {
+  const namespaces: string[] = [];
+  try {
+    while (namespaces.length < maxNamespaces) {
+      const namespace = await firstNamespace(client, labels, [...exceptNamespaces, ...namespaces], signal);
+      if (namespace === undefined) break;
+      namespaces.push(namespace);
+    }
+    return { state: 'found', namespaces: namespaces.sort() };
+  } catch (error) {
+    return { state: 'unknown', why: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+async function firstNamespace(
+  client: ApiClient,
+  labels: readonly string[],
+  exceptNamespaces: readonly string[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const query = {
+    limit: '1',
     labelSelector: labels.join(','),
     ...(exceptNamespaces.length > 0 && {
       fieldSelector: exceptNamespaces.map((name) => `metadata.namespace!=${name}`).join(','),
     }),
-    // From the API server's cache: etcd is not asked for it.
-    resourceVersion: '0',
   };
-  try {
-    const list = readObject(await client.get('/api/v1/pods', query, signal, metadataOnly), 'PodList');
-    const counts = new Map<string, number>();
-    for (const [index, item] of readList(field(list, 'items'), 'PodList.items').entries()) {
-      const path = `PodList.items[${index}].metadata`;
-      const metadata = readObject(field(readObject(item, path), 'metadata'), path);
-      const namespace = readString(field(metadata, 'namespace'), `${path}.namespace`) ?? '';
-      counts.set(namespace, (counts.get(namespace) ?? 0) + 1);
-    }
-    return new Map([...counts].sort(([a], [b]) => (a < b ? -1 : 1)));
-  } catch (error) {
-    return { why: error instanceof Error ? error.message : String(error) };
+  const list = readObject(await client.get('/api/v1/pods', query, signal, metadataOnly), 'PodList');
+  const [item] = readList(field(list, 'items'), 'PodList.items');
+  if (item === undefined) return undefined;
+  const metadata = readObject(field(readObject(item, 'PodList.items[0]'), 'metadata'), 'PodList.items[0].metadata');
+  const namespace = readString(field(metadata, 'namespace'), 'PodList.items[0].metadata.namespace');
+  if (namespace === undefined || exceptNamespaces.includes(namespace)) {
+    throw new ApiError(0, 'the API server does not heed the field selector metadata.namespace');
   }
+  return namespace;
 }

@@ -3,6 +3,8 @@ import type { LiveConfiguration, LiveInstallation } from '../policy/model/live-c
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import { field, isObject, type JsonObject } from '../policy/model/read.ts';
 import type { BoundRule } from '../policy/rule.ts';
+import { bundleProblem } from './ca-bundle.ts';
+import { differenceOf, shown } from './gap-text.ts';
 import { type KubeObject, productName } from './objects.ts';
 import { buildWebhookConfigurations } from './webhooks.ts';
 
@@ -22,13 +24,15 @@ export interface GapInput {
   /** Where the webhook is installed. */
   readonly namespace: string;
   readonly live: LiveInstallation;
+  /** PEM of the certificate chain that the server serves; undefined where nobody knows it. */
+  readonly served?: string | undefined;
 }
 
 /**
  * Compares what a policy needs with what is there. Only what decides which requests are judged counts, and what happens while the webhook
  * is away: a longer timeout is no gap. What could not be read is one, since nobody knows.
  */
-export function findGaps({ rules, policy, namespace, live }: GapInput): readonly Gap[] {
+export function findGaps({ rules, policy, namespace, live, served }: GapInput): readonly Gap[] {
   const expected = buildWebhookConfigurations(rules, policy, namespace);
   return [
     ...[...live.configurations].flatMap(([kind, configuration]) =>
@@ -36,54 +40,42 @@ export function findGaps({ rules, policy, namespace, live }: GapInput): readonly
         `${kind}/${productName}`,
         expected.find((object) => object.kind === kind),
         configuration,
+        served,
       ),
     ),
     ...labelledGaps(live.labelled),
   ];
 }
 
-/**
- * Namespaces that the policy leaves to the labels, or to nobody on purpose: those that are not asked whether pods there bear the workflow
- * labels. An exemption of a namespace alone, from every rule, is such a purpose.
- */
-export function settledNamespaces(
-  { workflowNamespaces, exemptions }: CompiledPolicy,
-  nowMs: number,
-): readonly string[] {
-  const exempt = exemptions
-    .filter(({ endsAtMs }) => endsAtMs === undefined || nowMs < endsAtMs)
-    .filter(
-      ({ exemption: { reason: _reason, until: _until, namespaces: _names, ...rest } }) =>
-        Object.keys(rest).length === 0,
-    )
-    .flatMap(({ exemption }) => exemption.namespaces ?? []);
-  return [...new Set([...workflowNamespaces, ...exempt])].sort();
-}
-
 function labelledGaps(labelled: LiveInstallation['labelled']): readonly Gap[] {
-  if (!(labelled instanceof Map)) {
-    const why = 'why' in labelled ? labelled.why : '';
+  if (labelled.state === 'unknown') {
     return [
       {
         where: 'pods',
-        message: `cannot be listed, so that nobody knows whether some bear the workflow labels elsewhere: ${why}`,
+        message: `cannot be listed, so that nobody knows whether some bear the workflow labels elsewhere: ${labelled.why}`,
       },
     ];
   }
-  return [...labelled].map(([name, pods]) => ({
+  return labelled.namespaces.map((name) => ({
     where: `Namespace/${name}`,
-    message: `holds ${pods} ${pods === 1 ? 'pod' : 'pods'} with the workflow labels and is none of workflowPods.namespaces: a pod without the labels is not judged there, and one with them is admitted while the webhook is away; list it, or exempt it`,
+    message:
+      'holds pods with the workflow labels and is none of workflowPods.namespaces: a pod without the labels is not judged there, and one with them is admitted while the webhook is away; list it, or exempt it',
   }));
 }
 
-function compareConfiguration(where: string, wanted: KubeObject | undefined, live: LiveConfiguration): readonly Gap[] {
+function compareConfiguration(
+  where: string,
+  wanted: KubeObject | undefined,
+  live: LiveConfiguration,
+  served: string | undefined,
+): readonly Gap[] {
   switch (live.state) {
     case 'unknown':
       return [{ where, message: `cannot be read, so that nobody knows which requests are judged: ${live.why}` }];
     case 'absent':
       return wanted === undefined ? [] : [{ where, message: `is not there: none of its requests is judged; ${again}` }];
     case 'found':
-      return compareWebhooks(where, webhooksOf(wanted), webhooksOf(live.object));
+      return compareWebhooks(where, webhooksOf(wanted), webhooksOf(live.object), served);
   }
 }
 
@@ -91,13 +83,14 @@ function compareWebhooks(
   where: string,
   wanted: ReadonlyMap<string, JsonObject>,
   live: ReadonlyMap<string, JsonObject>,
+  served: string | undefined,
 ): readonly Gap[] {
   const gaps: Gap[] = [];
   for (const [name, webhook] of wanted) {
     const at = `${where} webhooks[${name}]`;
     const found = live.get(name);
     if (found === undefined) gaps.push({ where: at, message: `is not there: its requests are not judged; ${again}` });
-    else gaps.push(...compareWebhook(at, webhook, found));
+    else gaps.push(...compareWebhook(at, webhook, found, served));
   }
   for (const name of live.keys()) {
     if (!wanted.has(name)) {
@@ -110,8 +103,14 @@ function compareWebhooks(
   return gaps;
 }
 
+/** `kubectl apply` merges this list by name, and leaves in it what others have added. */
+function remedyOf(key: string): string {
+  return key === 'matchConditions' ? 'take out what is too much with `kubectl edit`, which apply does not' : again;
+}
+
 /** Fields as the API server fills them in where a manifest leaves them out (its defaults of admissionregistration.k8s.io/v1). */
 const defaults: Readonly<Record<string, unknown>> = {
+  admissionReviewVersions: [],
   failurePolicy: 'Fail',
   matchPolicy: 'Equivalent',
   matchConditions: [],
@@ -121,33 +120,43 @@ const defaults: Readonly<Record<string, unknown>> = {
   rules: [],
 };
 
-function compareWebhook(where: string, wanted: JsonObject, live: JsonObject): readonly Gap[] {
-  const gaps = compareClient(`${where}.clientConfig`, field(wanted, 'clientConfig'), field(live, 'clientConfig'));
+function compareWebhook(
+  where: string,
+  wanted: JsonObject,
+  live: JsonObject,
+  served: string | undefined,
+): readonly Gap[] {
+  const gaps = compareClient(
+    `${where}.clientConfig`,
+    field(wanted, 'clientConfig'),
+    field(live, 'clientConfig'),
+    served,
+  );
   return [
     ...gaps,
     ...Object.keys(defaults).flatMap((key) => {
       const need = field(wanted, key) ?? defaults[key];
       const has = field(live, key) ?? defaults[key];
       if (isDeepStrictEqual(ordered(need), ordered(has))) return [];
-      return [{ where: `${where}.${key}`, message: `${differenceOf(key, need, has)}; ${again}` }];
+      return [{ where: `${where}.${key}`, message: `${differenceOf(key, need, has)}; ${remedyOf(key)}` }];
     }),
   ];
 }
 
-function compareClient(where: string, wanted: unknown, live: unknown): readonly Gap[] {
+function compareClient(where: string, wanted: unknown, live: unknown, served: string | undefined): readonly Gap[] {
   const gaps: Gap[] = [];
   if (!isDeepStrictEqual(ordered(serviceOf(wanted)), ordered(serviceOf(live)))) {
     gaps.push({
       where: `${where}.service`,
-      message: `is ${JSON.stringify(serviceOf(live))}, not ${JSON.stringify(serviceOf(wanted))}: another server is asked; ${again}`,
+      message: `is ${shown(serviceOf(live))}, not ${shown(serviceOf(wanted))}: another server is asked; ${again}`,
     });
   }
   const bundle = isObject(live) ? field(live, 'caBundle') : undefined;
-  if (bundle === undefined || bundle === '') {
+  const problem = bundleProblem(typeof bundle === 'string' ? bundle : '', served);
+  if (problem !== '') {
     gaps.push({
       where: `${where}.caBundle`,
-      message:
-        'is empty: the API server trusts no certificate of the webhook, and every call fails; see whether cert-manager’s cainjector runs and the Certificate is Ready',
+      message: `${problem}, and every call fails; see whether cert-manager’s cainjector runs and the Certificate is Ready`,
     });
   }
   return gaps;
@@ -158,46 +167,6 @@ function serviceOf(client: unknown): unknown {
   if (!isObject(client)) return client;
   const service = field(client, 'service');
   return isObject(service) ? { port: 443, ...service } : { url: field(client, 'url') };
-}
-
-function differenceOf(key: string, need: unknown, has: unknown): string {
-  if (key === 'namespaceSelector') {
-    const lists = [valuesOf(need), valuesOf(has)];
-    const [wanted, live] = lists;
-    if (wanted !== undefined && live !== undefined && wanted.operator === live.operator) {
-      return namespacesText(wanted, live);
-    }
-  }
-  if (key === 'failurePolicy') {
-    return has === 'Ignore'
-      ? 'is Ignore, not Fail: these requests are admitted unjudged while the webhook is away'
-      : 'is Fail, not Ignore: these requests are refused while the webhook is away';
-  }
-  return `is ${JSON.stringify(has)}, not ${JSON.stringify(need)}`;
-}
-
-interface NameList {
-  readonly operator: unknown;
-  readonly values: readonly unknown[];
-}
-
-/** The one expression that our selectors of namespaces have. */
-function valuesOf(selector: unknown): NameList | undefined {
-  const expressions = isObject(selector) ? field(selector, 'matchExpressions') : undefined;
-  if (!Array.isArray(expressions) || expressions.length !== 1 || !isObject(expressions[0])) return undefined;
-  const values = field(expressions[0], 'values');
-  return Array.isArray(values) ? { operator: field(expressions[0], 'operator'), values } : undefined;
-}
-
-function namespacesText(wanted: NameList, live: NameList): string {
-  const missing = wanted.values.filter((name) => !live.values.includes(name));
-  const extra = live.values.filter((name) => !wanted.values.includes(name));
-  const [unjudged, judgedFor] = wanted.operator === 'In' ? [missing, extra] : [extra, missing];
-  const parts = [
-    ...(unjudged.length > 0 ? [`leaves out namespace ${unjudged.join(', ')}: pods there are not judged by it`] : []),
-    ...(judgedFor.length > 0 ? [`holds namespace ${judgedFor.join(', ')}, which the policy does not`] : []),
-  ];
-  return parts.length > 0 ? parts.join(', and ') : 'has another key than the policy’s';
 }
 
 function webhooksOf(configuration: KubeObject | undefined): ReadonlyMap<string, JsonObject> {

@@ -11,6 +11,9 @@ import {
 } from './objects.ts';
 
 const configMapName = `${productName}-policy`;
+
+/** A role of its own: a cluster that keeps it back loses one look, see `--no-pod-search`. */
+const podSearchName = `${productName}-pod-search`;
 const policyDirectory = '/etc/osmo-admission';
 const tlsDirectory = '/etc/osmo-admission-tls';
 
@@ -32,24 +35,24 @@ export function buildWorkload(installation: Installation, policyText: string): r
       rules: [
         // list and watch for the index, get for the look-up of a node that it lacks.
         { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch'] },
-        // Whether the API server sends what the policy covers: the two configurations by name, and the metadata of pods that bear the
-        // workflow labels in namespaces that are not listed.
+        // Whether the API server sends what the policy covers.
         {
           apiGroups: ['admissionregistration.k8s.io'],
           resources: ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'],
           resourceNames: [productName],
           verbs: ['get'],
         },
-        { apiGroups: [''], resources: ['pods'], verbs: ['list'] },
       ],
     },
+    bind(productName, namespace),
     {
       apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'ClusterRoleBinding',
-      metadata: metadata(productName),
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: productName },
-      subjects: [{ kind: 'ServiceAccount', name: productName, namespace }],
+      kind: 'ClusterRole',
+      metadata: metadata(podSearchName),
+      // One pod at a time and its metadata only is asked for; the right is to more. Without it give --no-pod-search.
+      rules: [{ apiGroups: [''], resources: ['pods'], verbs: ['list'] }],
     },
+    bind(podSearchName, namespace),
     {
       apiVersion: 'v1',
       kind: 'ConfigMap',
@@ -64,6 +67,17 @@ export function buildWorkload(installation: Installation, policyText: string): r
     },
     buildDeployment(installation),
   ];
+}
+
+/** Gives the service account a ClusterRole. */
+function bind(role: string, namespace: string): KubeObject {
+  return {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRoleBinding',
+    metadata: metadata(role),
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
+    subjects: [{ kind: 'ServiceAccount', name: productName, namespace }],
+  };
 }
 
 /** Pod Security "restricted": what the server needs is less. */

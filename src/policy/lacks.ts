@@ -7,6 +7,8 @@ export function lacksOf(policy: CompiledPolicy, rules: readonly BoundRule[], now
   return [
     ...presetLacks(policy),
     ...workflowLacks(policy),
+    ...operatorLacks(policy),
+    ...profileLacks(policy),
     ...rules.flatMap((rule) => [...enforcementLacks(policy, rule), ...rule.lacks(policy.policy)]),
     ...exemptionLacks(policy, nowMs),
   ];
@@ -36,6 +38,36 @@ function workflowLacks({ policy }: CompiledPolicy): readonly Lack[] {
   return [{ path, message: 'is empty: a workflow pod in a namespace that is not listed is not seen' }];
 }
 
+function operatorLacks({ operatorValues, operatorTaints, policy }: CompiledPolicy): readonly Lack[] {
+  const lacks: Lack[] = [];
+  if (operatorValues.length === 0) {
+    lacks.push({
+      path: ['nodes', 'types'],
+      message: `has no value that means operator: no pod gets the exclusion, and one that selects ${policy.nodes.typeLabel} freely is kept off by taints alone`,
+    });
+  }
+  if (operatorTaints.length === 0) {
+    lacks.push({ path: ['nodes', 'operatorTaints'], message: 'is empty: no toleration is ever refused' });
+  }
+  return lacks;
+}
+
+function profileLacks({ policy }: CompiledPolicy): readonly Lack[] {
+  return (['gpu', 'jetson'] as const).flatMap((type) =>
+    policy.profiles.some(({ nodeType }) => nodeType === type)
+      ? []
+      : [
+          {
+            path: ['profiles'],
+            message: `has none for nodeType ${type}: such pods get no selector and no tolerations`,
+          },
+        ],
+  );
+}
+
+/** Groups that nearly every user or service account is in. */
+const broadGroups = ['system:authenticated', 'system:unauthenticated', 'system:serviceaccounts', 'system:nodes'];
+
 function enforcementLacks(policy: CompiledPolicy, rule: BoundRule): readonly Lack[] {
   // The preset speaks for itself.
   if (policy.policy.preset !== 'enforce') return [];
@@ -57,9 +89,15 @@ function reasonLacks(policy: CompiledPolicy, { id, reasons, enforcement, setting
 }
 
 function exemptionLacks({ policy }: CompiledPolicy, nowMs: number): readonly Lack[] {
-  return policy.exemptions.flatMap(({ until }, index) => {
+  return policy.exemptions.flatMap(({ until, groups = [] }, index): readonly Lack[] => {
+    const broad = groups.filter((group) => broadGroups.includes(group));
     const endsAtMs = until === undefined ? undefined : endOfDay(until);
-    if (endsAtMs === undefined || endsAtMs > nowMs) return [];
+    if (endsAtMs === undefined || endsAtMs > nowMs) {
+      if (broad.length === 0) return [];
+      return [
+        { path: ['exemptions', index, 'groups'], message: `hold ${broad.join(', ')}: nearly everybody is exempt` },
+      ];
+    }
     return [{ path: ['exemptions', index], message: `ended on ${until}: it exempts nobody any more; remove it` }];
   });
 }

@@ -1,11 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Answer, ReviewHandler } from '../policy/model/handler.ts';
 import type { Phase } from '../policy/model/request.ts';
+import { createGate, type Gate } from './gate.ts';
 import { parseGoDuration } from './go-duration.ts';
 import { sendStatus } from './status.ts';
 
-/** Objects are at most 3 MiB, and a review holds object and oldObject beside its own fields. */
-export const maxBodyBytes = 7 * 1024 * 1024;
+/**
+ * A request to the API server is at most 3 MiB, an object that it has stored half of that. It writes `<`, `>`, `&` and control characters
+ * into a review as six bytes each, so that object and oldObject take up to 27 MiB: a limit below that would be a way past every webhook
+ * with failurePolicy Ignore.
+ */
+export const maxBodyBytes = 32 * 1024 * 1024;
+
+/** Bodies above this are read a few at a time, so that the largest ones do not add up; no other request waits for them. */
+const largeBodyBytes = 1024 * 1024;
+const largeBodiesAtOnce = 2;
 
 /** What kube-apiserver waits when a webhook configuration names no timeout. */
 const defaultTimeoutMs = 10_000;
@@ -60,6 +69,7 @@ export function createAdmissionEndpoint({
     });
   };
   const timeoutOf = createTimeoutReader();
+  const gate = createGate(largeBodiesAtOnce);
   return (request, response) => {
     const url = request.url ?? '';
     const phase = phaseOf(url);
@@ -94,7 +104,7 @@ export function createAdmissionEndpoint({
         sendStatus(response, 500, "internal error; see the webhook's log");
     };
     const startedMs = now();
-    readBody(request, {
+    readBody(request, gate, {
       onTooLarge: tooLarge,
       onIncomplete: onClientError,
       onBody: (body) => {
@@ -135,11 +145,12 @@ interface BodyCallbacks {
 }
 
 /** Gathers a body of bounded size. Exactly one of the callbacks is called, once. */
-function readBody(request: IncomingMessage, { onBody, onTooLarge, onIncomplete }: BodyCallbacks): void {
+function readBody(request: IncomingMessage, gate: Gate, { onBody, onTooLarge, onIncomplete }: BodyCallbacks): void {
   const chunks: Buffer[] = [];
   let length = 0;
   let settled = false;
-  request.on('data', (chunk: Buffer) => {
+  let leave = (): void => undefined;
+  const onData = (chunk: Buffer): void => {
     if (settled) return;
     length += chunk.length;
     if (length > maxBodyBytes) {
@@ -148,12 +159,13 @@ function readBody(request: IncomingMessage, { onBody, onTooLarge, onIncomplete }
       return;
     }
     chunks.push(chunk);
-  });
+  };
   request.on('end', () => {
     if (settled) return;
     settled = true;
     const [only] = chunks;
     onBody(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length));
+    leave();
   });
   const stop = (error?: Error & { readonly code?: string }): void => {
     if (settled) return;
@@ -161,7 +173,23 @@ function readBody(request: IncomingMessage, { onBody, onTooLarge, onIncomplete }
     onIncomplete(error?.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'slow' : 'aborted');
   };
   request.on('error', stop);
-  request.on('close', () => stop());
+  // Kubernetes sends the length of every review; a body without one may be as large as it likes.
+  const large = Number(request.headers['content-length'] ?? maxBodyBytes) > largeBodyBytes;
+  if (!large) {
+    request.on('close', () => stop());
+    request.on('data', onData);
+    return;
+  }
+  // Nothing is read, and so nothing kept, before there is room.
+  const giveUp = gate.enter((go) => {
+    leave = go;
+    request.on('data', onData);
+  });
+  request.on('close', () => {
+    giveUp();
+    stop();
+    leave();
+  });
 }
 
 function send(response: ServerResponse, { status, contentType, body }: Answer): void {

@@ -1,21 +1,26 @@
 import type { Log } from '../config/watch-files.ts';
-import { findGaps, type Gap, settledNamespaces } from '../manifests/gaps.ts';
-import type { LiveInstallation } from '../policy/model/live-configuration.ts';
+import { findGaps, type Gap } from '../manifests/gaps.ts';
+import type { LabelledNamespaces, LiveInstallation } from '../policy/model/live-configuration.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import type { BoundRule } from '../policy/rule.ts';
+import { settledNamespaces } from '../policy/settled-namespaces.ts';
 
 export interface ConfigurationCheckOptions {
-  /** Reads what the API server goes by; pods with the labels are not looked for in the namespaces given. Never rejects. */
+  /** Reads what the API server goes by; looks for pods with the labels, if there are any, outside the namespaces given. Never rejects. */
   readonly read: (
     labels: readonly string[],
     exceptNamespaces: readonly string[],
     signal: AbortSignal,
   ) => Promise<LiveInstallation>;
+  /** Whether pods with the workflow labels are looked for at all: that takes the right to list pods. */
+  readonly searchPods: boolean;
   readonly rules: readonly BoundRule[];
   readonly policy: () => CompiledPolicy;
+  /** PEM of the certificate chain in use. */
+  readonly served: () => string;
   /** Where the webhook is installed. */
   readonly namespace: string;
-  /** Time between two looks while there is a gap; twenty times that while there is none. */
+  /** Time between two looks at the configurations; pods are looked for twenty times less often while none is found. */
   readonly intervalMs: number;
   readonly log: Log;
   /** Called with the gaps of each look. */
@@ -34,25 +39,37 @@ export interface ConfigurationCheck {
 
 /** One look at most takes this long, in milliseconds. */
 const patienceMs = 10_000;
-const calmFactor = 20;
+
+/** An API server that keeps no list of pods by label reads them all for one such question. */
+const looksPerSearch = 20;
 
 /**
  * Compares the policy in force with the webhook configurations of the cluster, at the start, when the policy changes and from time to time:
- * a policy that covers more than the API server sends would enforce nothing there, and nobody would know. A change is logged, each gap as
- * an error.
+ * a policy that covers more than the API server sends would enforce nothing there, and nobody would know. Each gap that appears is logged
+ * as an error, once.
  */
 export function startConfigurationCheck(options: ConfigurationCheckOptions): ConfigurationCheck {
-  const { read, rules, policy, namespace, intervalMs, log, onChecked, now, sleep } = options;
+  const { read, searchPods, rules, policy, served, namespace, intervalMs, log, onChecked, now, sleep } = options;
   const ending = new AbortController();
   let waking = new AbortController();
   let last: readonly Gap[] | undefined;
+  let labelled: LabelledNamespaces = { state: 'found', namespaces: [] };
+  let searchedFor: CompiledPolicy | undefined;
+  let looks = 0;
 
   const look = async (): Promise<void> => {
     const current = policy();
+    const calm = labelled.state === 'found' && labelled.namespaces.length === 0;
+    const search = searchPods && (searchedFor !== current || !calm || looks % looksPerSearch === 0);
+    looks += 1;
     const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(patienceMs)]);
-    const live = await read(current.workflowLabels, settledNamespaces(current, now()), signal);
+    const live = await read(search ? current.workflowLabels : [], settledNamespaces(current, now()), signal);
     if (ending.signal.aborted) return;
-    const gaps = findGaps({ rules, policy: current, namespace, live });
+    if (search) {
+      labelled = live.labelled;
+      searchedFor = current;
+    }
+    const gaps = findGaps({ rules, policy: current, namespace, live: { ...live, labelled }, served: served() });
     report(gaps, last, log);
     last = gaps;
     onChecked(gaps);
@@ -64,8 +81,7 @@ export function startConfigurationCheck(options: ConfigurationCheckOptions): Con
       await look().catch((error: unknown) =>
         log('error', 'the webhook configurations could not be compared', { error: String(error) }),
       );
-      const waitMs = last?.length === 0 ? calmFactor * intervalMs : intervalMs;
-      await sleep(waitMs, AbortSignal.any([ending.signal, waking.signal]));
+      await sleep(intervalMs, AbortSignal.any([ending.signal, waking.signal]));
     }
   };
   const running = loop();
@@ -79,8 +95,14 @@ export function startConfigurationCheck(options: ConfigurationCheckOptions): Con
   };
 }
 
+/** Only what is new, and the end of the last: whoever makes gaps come and go must not fill the log. */
 function report(gaps: readonly Gap[], last: readonly Gap[] | undefined, log: Log): void {
-  if (last !== undefined && JSON.stringify(last) === JSON.stringify(gaps)) return;
-  for (const { where, message } of gaps) log('error', 'webhook configuration gap', { where, gap: message });
-  if (gaps.length === 0) log('info', 'the webhook configurations are those that the policy needs');
+  for (const { where, message } of gaps) {
+    if (last?.some((gap) => gap.where === where) !== true) {
+      log('error', 'webhook configuration gap', { where, gap: message });
+    }
+  }
+  if (gaps.length === 0 && last?.length !== 0) {
+    log('info', 'the webhook configurations are those that the policy needs');
+  }
 }

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { buildStatus } from '../admission/status.ts';
 
-/** How much of a refused request's body is read and thrown away: as much as of one that is taken. */
-const maxDroppedBytes = 7 * 1024 * 1024;
+/** How much of a refused request's body is read and thrown away: somewhat more than of one that is taken. */
+const maxDroppedBytes = 40 * 1024 * 1024;
 
 /**
  * Writes an error, and ends the response when the request has arrived. A server that closes while the client still sends makes the

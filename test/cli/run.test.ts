@@ -312,8 +312,10 @@ describe('policy', () => {
 
   it('check --kubeconfig names every gap of a cluster and exits 1', async () => {
     const server = new FakeApiServer();
-    server.misbehave = (_request, response) => {
-      status(response, 404, 'not found');
+    let pods = 200;
+    server.misbehave = (request, response) => {
+      if (request.url?.startsWith('/api/v1/pods') === true) response.writeHead(pods).end('{"items":[]}');
+      else status(response, 404, 'not found');
       return true;
     };
     const kubeconfig = put('kubeconfig', {
@@ -324,10 +326,14 @@ describe('policy', () => {
     });
     const file = put('policy.yaml', { apiVersion: 'osmo-admission/v1alpha1', kind: 'AdmissionPolicy' });
     const { code, stdout } = await cli(['policy', 'check', file, '--kubeconfig', kubeconfig]);
-    await server.stop();
     expect(code).toBe(1);
     expect(stdout).toContain('gap: ValidatingWebhookConfiguration/osmo-admission-webhook is not there');
-    expect(stdout).toContain('gap: pods cannot be listed');
+    // What could not be asked is no answer.
+    pods = 403;
+    const unknown = await cli(['policy', 'check', file, '--kubeconfig', kubeconfig]);
+    await server.stop();
+    expect(unknown.code).toBe(2);
+    expect(unknown.stdout).toContain('gap: pods cannot be listed');
   });
 
   it('check exits 2 for a kubeconfig that cannot be used', async () => {

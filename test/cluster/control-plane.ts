@@ -7,6 +7,7 @@ import { stringify } from 'yaml';
 import { createSelfSigned } from '../../src/server/self-signed.ts';
 import { type ApiClient, createApiClient } from './api-client.ts';
 import type { Binaries } from './binaries.ts';
+import { kwokStages } from './kwok-stages.ts';
 import { freePorts, jsonLines, type Processes, startProcesses, tail } from './processes.ts';
 
 /** What a command printed, and how it ended. */
@@ -220,7 +221,8 @@ function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [C
     ],
     kwok: [
       'kwok',
-      ...['--kubeconfig', admin, '--server-address', `127.0.0.1:${kwokPort}`, '--node-lease-duration-seconds', '40'],
+      ...['--config', file('kwok.yaml', toYaml(kwokStages)), '--kubeconfig', admin],
+      ...['--server-address', `127.0.0.1:${kwokPort}`, '--node-lease-duration-seconds', '40'],
       ...[`--manage-nodes-with-annotation-selector=${Object.entries(kwokAnnotation)[0]?.join('=')}`],
     ],
   };

@@ -38,6 +38,8 @@ export interface Installation {
   records(): readonly AuditRecord[];
   /** The same, each by the hex SHA-256 of its line. */
   recordsByHash(): ReadonlyMap<string, AuditRecord>;
+  /** URL of its health port. */
+  health(): string;
   /** Text of /metrics. */
   metrics(): Promise<string>;
 }
@@ -158,6 +160,7 @@ function createInstallation(
           .split('\n')
           .map((line) => [createHash('sha256').update(line).digest('hex'), JSON.parse(line)]),
       ),
+    health: () => `http://${address}:${healthPort}`,
     metrics: async () => (await fetch(`http://${address}:${healthPort}/metrics`)).text(),
   };
 }

@@ -22,6 +22,9 @@ function start({ name, command, args, log, env }: Extract<KeeperRequest, { do: '
     answer({ name, error: error.message });
   });
   child.once('spawn', () => answer({ name, pid: child.pid ?? 0 }));
+  child.once('exit', (code) => {
+    if (running.get(name) === child) answer({ name, died: code });
+  });
 }
 
 async function stop(name: string, signal: NodeJS.Signals): Promise<number | null> {

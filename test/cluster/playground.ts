@@ -28,7 +28,7 @@ const ended = new Promise<void>((resolve) => {
 
 try {
   await prepareCluster(plane);
-  await install(plane, { policy: 'apiVersion: osmo-admission/v1alpha1\nkind: AdmissionPolicy\n' });
+  const webhook = await install(plane, { policy: 'apiVersion: osmo-admission/v1alpha1\nkind: AdmissionPolicy\n' });
   await plane.apply(
     ['create', '-f', '-'],
     clusterNodes().map((node) => ({
@@ -48,6 +48,7 @@ try {
 The policy file       ${plane.folder}/${policyFileName}   (a change is in force within a second)
 The audit log         ${plane.folder}/audit.log
 The webhook's own log ${plane.processes.logFile('webhook')}
+Its health            ${webhook.health()}/readyz, /metrics
 
 docs/try-it.md says what to try. Ctrl-C ends the cluster and leaves nothing behind.`);
   await ended;

@@ -18,7 +18,9 @@ export type KeeperRequest =
 export type KeeperAnswer =
   | { readonly name: string; readonly pid: number }
   | { readonly name: string; readonly code: number | null }
-  | { readonly name: string; readonly error: string };
+  | { readonly name: string; readonly error: string }
+  /** It ended without being asked to. */
+  | { readonly name: string; readonly died: number | null };
 
 /** Processes that end with whoever started them, whatever ends that. Each writes its output to `<folder>/<name>.log`. */
 export interface Processes {
@@ -32,7 +34,7 @@ export interface Processes {
   /** Resolves to the exit code, null where a signal ended it or where it does not run. */
   stop(name: string, signal?: NodeJS.Signals): Promise<number | null>;
   logFile(name: string): string;
-  /** Ends all, last one first, and removes the folder. */
+  /** Ends all, last one first, and removes the folder. @throws Error where one had ended by itself, with the end of its log. */
   close(): Promise<void>;
 }
 
@@ -43,6 +45,14 @@ export function startProcesses(folder: string): Processes {
   keeper.unref();
   keeper.channel?.unref?.();
   const logFile = (name: string): string => join(folder, `${name}.log`);
+  const deaths: string[] = [];
+  keeper.on('message', (answer: KeeperAnswer) => {
+    if ('died' in answer) {
+      deaths.push(
+        `${answer.name} ended by itself, with code ${answer.died}; its log ends:\n${tail(logFile(answer.name))}`,
+      );
+    }
+  });
   return {
     async start(name, command, args, env = {}) {
       const answered = answerFor(keeper, name);
@@ -64,18 +74,24 @@ export function startProcesses(folder: string): Processes {
       const ended = once(keeper, 'exit');
       keeper.disconnect();
       await ended;
+      if (deaths.length > 0) throw new Error(deaths.join('\n'));
     },
   };
 }
 
+/** How many wait for an answer of a keeper. */
+let waiting = 0;
+
 async function answerFor(keeper: ChildProcess, name: string): Promise<KeeperAnswer> {
   return new Promise((resolve) => {
-    // Holds the run while it waits.
+    // Holds the run while somebody waits.
+    waiting += 1;
     keeper.channel?.ref?.();
     const take = (answer: KeeperAnswer): void => {
-      if (answer.name !== name) return;
+      if (answer.name !== name || 'died' in answer) return;
       keeper.off('message', take);
-      if (keeper.listenerCount('message') === 0) keeper.channel?.unref?.();
+      waiting -= 1;
+      if (waiting === 0) keeper.channel?.unref?.();
       resolve(answer);
     };
     keeper.on('message', take);

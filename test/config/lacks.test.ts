@@ -49,6 +49,19 @@ describe('what a good policy leaves open', () => {
       'workflowPods.labels is empty: a workflow pod in a namespace that is not listed',
     ],
     [{ workflowPods: { namespaces: [], labels: [] } }, 'workflowPods names no namespace and no label'],
+    [
+      { nodes: { types: { operator: null } } },
+      'nodes.types has no value that means operator: no pod gets the exclusion',
+    ],
+    [{ nodes: { operatorTaints: [] } }, 'nodes.operatorTaints is empty: no toleration is ever refused'],
+    [
+      { exemptions: [{ reason: 'all', groups: ['system:authenticated'] }] },
+      'exemptions[0].groups hold system:authenticated: nearly everybody is exempt',
+    ],
+    [
+      { rules: { 'node-conformance': { enforcement: { 'kubernetes-version': 'warn' } } } },
+      'rules.node-conformance.enforcement.kubernetes-version is warn: it denies nothing for this reason',
+    ],
     [{ rules: { placement: { enforcement: 'warn' } } }, 'rules.placement.enforcement is warn: it denies nothing'],
     [
       { rules: { 'operator-node-guard': { enforcement: 'off' } } },

@@ -92,7 +92,8 @@ function strays(
   allowed: (pod: KubeObject, node: KubeObject) => boolean,
 ): readonly string[] {
   return bound.flatMap((pod) => {
-    const node = nodes.get(boundTo(pod)) ?? {};
+    const node = nodes.get(boundTo(pod));
+    if (node === undefined) throw new Error(`${nameOf(pod)} is bound to ${boundTo(pod)}, which nobody made`);
     return allowed(pod, node) ? [] : [`seed ${seed}, default policy: ${JSON.stringify({ pod, node })}`];
   });
 }

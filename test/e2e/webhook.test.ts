@@ -4,7 +4,7 @@ import { stringify } from 'yaml';
 import { type ControlPlane, type Said, startControlPlane } from '../cluster/control-plane.ts';
 import { type Installation, install, prepareCluster } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
-import { clusterNodes, fixtureNode, type KubeObject, osmoPod, osmoPods } from '../support/fixtures.ts';
+import { clusterNodes, fixtureNode, type KubeObject, osmoFiles, osmoPod, osmoPods } from '../support/fixtures.ts';
 import { apply } from '../support/json-patch.ts';
 import { kubeletPolicy } from './support/policy.ts';
 
@@ -80,8 +80,10 @@ describe('kubectl apply --dry-run=server', () => {
   });
 
   it('admits every pod that OSMO renders: each patch applies and survives the API server’s own validation', async () => {
-    for (const name of ['chart-default-cpu', 'onprem-compute-cpu', 'onprem-gpu-l40s', 'onprem-jetson-no-gpu-request']) {
-      const { code, stderr } = await dryRun(osmoPod(name));
+    const all = osmoFiles().flatMap((name) => osmoPods(name).map((pod) => ({ name, pod })));
+    expect(all.length).toBeGreaterThan(5);
+    for (const { name, pod } of all) {
+      const { code, stderr } = await dryRun(pod);
       expect(`${name} ${code} ${stderr}`).toBe(`${name} 0 `);
     }
   });
@@ -97,6 +99,18 @@ describe('kubectl apply --dry-run=server', () => {
       'pods-elsewhere.validate.osmo-admission',
     );
     expect((await dryRun(elsewhere({}))).code).toBe(0);
+  });
+
+  it('judges a pod that is as large as the API server stores it, padded with what a review writes six times as long', async () => {
+    const args = ['<'.repeat(1_250_000)];
+    const padded = apply(bad, [
+      { op: 'add', path: '/spec/containers/0/args', value: args },
+      { op: 'replace', path: '/metadata/namespace', value: 'default' },
+    ]);
+    const { code, body } = await plane.api.send('POST', '/api/v1/namespaces/default/pods?dryRun=All', padded);
+    expect(`${code} ${body.message}`).toContain(
+      '403 admission webhook "pods-elsewhere.validate.osmo-admission" denied',
+    );
   });
 
   it('of a pod bound to a node that does not exist is denied after a live look-up', async () => {

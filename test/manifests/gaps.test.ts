@@ -1,17 +1,22 @@
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { createPolicyParser } from '../../src/config/parse.ts';
-import { findGaps, settledNamespaces } from '../../src/manifests/gaps.ts';
+import { findGaps } from '../../src/manifests/gaps.ts';
 import { buildWebhookConfigurations } from '../../src/manifests/webhooks.ts';
 import type { LiveConfiguration, LiveInstallation } from '../../src/policy/model/live-configuration.ts';
 import type { CompiledPolicy } from '../../src/policy/model/policy.ts';
 import { rules } from '../../src/policy/rules/index.ts';
+import { settledNamespaces } from '../../src/policy/settled-namespaces.ts';
+import { selfSigned } from '../server/support.ts';
 import { apply } from '../support/json-patch.ts';
 
 const namespace = 'osmo-admission';
 const parser = createPolicyParser({ rules, ownNamespace: namespace });
 const policyOf = (sections: object = {}): CompiledPolicy =>
   parser(stringify({ apiVersion: 'osmo-admission/v1alpha1', kind: 'AdmissionPolicy', ...sections }), 'policy.yaml');
+
+const own = selfSigned();
+const caBundle = Buffer.from(own.caPem).toString('base64');
 
 const kinds = ['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'];
 type Operation = Parameters<typeof apply>[1][number];
@@ -27,12 +32,12 @@ function liveOf(policy: CompiledPolicy, kind = '', edit: readonly Operation[] = 
       objectSelector: {},
       ...(name === 'MutatingWebhookConfiguration' && { reinvocationPolicy: 'Never' }),
       ...webhook,
-      clientConfig: { ...(webhook.clientConfig as object), caBundle: 'Q0E=' },
+      clientConfig: { ...(webhook.clientConfig as object), caBundle },
     }));
     const defaulted = { ...object, webhooks };
     return [name, { state: 'found', object: (name === kind ? apply(defaulted, edit) : defaulted) as typeof defaulted }];
   });
-  return { configurations: new Map(configurations), labelled: new Map() };
+  return { configurations: new Map(configurations), labelled: { state: 'found', namespaces: [] } };
 }
 
 const gapsOf = (live: LiveInstallation, policy = policyOf()): readonly string[] =>
@@ -66,7 +71,7 @@ describe('the gaps between a policy and the live webhook configurations', () => 
 
   it('name a namespace that is judged and should not be, and one that is excluded', () => {
     const [gap] = gapsOf(liveOf(policyOf({ workflowPods: { namespaces: ['osmo-workflows', 'old'] } })), policyOf());
-    expect(gap).toContain('.namespaceSelector holds namespace old, which the policy does not');
+    expect(gap).toContain('.namespaceSelector takes in namespace old, which is not its to judge by the policy');
     expect(
       gapsOf(
         liveOf(policyOf(), 'ValidatingWebhookConfiguration', [
@@ -79,6 +84,12 @@ describe('the gaps between a policy and the live webhook configurations', () => 
   it.each([
     ['failurePolicy', 'Ignore', 'is Ignore, not Fail: these requests are admitted unjudged while the webhook is away'],
     ['matchPolicy', 'Exact', 'is "Exact", not "Equivalent"'],
+    ['admissionReviewVersions', ['v1beta1', 'v1'], 'is ["v1beta1","v1"], not ["v1"]'],
+    [
+      'namespaceSelector',
+      { matchLabels: { a: 'b' } },
+      'is {"matchLabels":{"a":"b"}}, not {"matchExpressions":[{"key":"kubernetes.io/metadata.name"',
+    ],
     ['matchConditions', [{ name: 'x', expression: 'false' }], 'is [{"name":"x","expression":"false"}], not []'],
     ['objectSelector', { matchLabels: { a: 'b' } }, 'is {"matchLabels":{"a":"b"}}, not {}'],
     ['rules', [], 'is [], not [{'],
@@ -92,7 +103,7 @@ describe('the gaps between a policy and the live webhook configurations', () => 
   });
 
   it('name a webhook that calls a url, and reinvocation that is switched off', () => {
-    expect(edited('clientConfig', { url: 'https://elsewhere.example', caBundle: 'Q0E=' }).join()).toContain(
+    expect(edited('clientConfig', { url: 'https://elsewhere.example', caBundle }).join()).toContain(
       'is {"url":"https://elsewhere.example"}',
     );
     expect(edited('reinvocationPolicy', 'Never', 'MutatingWebhookConfiguration').join()).toContain(
@@ -122,7 +133,7 @@ describe('the gaps between a policy and the live webhook configurations', () => 
     const states: readonly LiveConfiguration[] = [{ state: 'absent' }, { state: 'unknown', why: 'HTTP 403: no' }];
     const live: LiveInstallation = {
       configurations: new Map(kinds.map((kind, index) => [kind, states[index] ?? { state: 'absent' }])),
-      labelled: new Map(),
+      labelled: { state: 'found', namespaces: [] },
     };
     expect(gapsOf(live)).toEqual([
       `MutatingWebhookConfiguration/osmo-admission-webhook is not there: none of its requests is judged; ${again}`,
@@ -131,11 +142,25 @@ describe('the gaps between a policy and the live webhook configurations', () => 
   });
 
   it('name each namespace outside the list where pods bear the workflow labels', () => {
-    const live = { ...liveOf(policyOf()), labelled: new Map([['team-b', 3]]) };
-    expect(gapsOf(live)).toEqual([
-      'Namespace/team-b holds 3 pods with the workflow labels and is none of workflowPods.namespaces: a pod without the labels is not judged there, and one with them is admitted while the webhook is away; list it, or exempt it',
+    const found = { ...liveOf(policyOf()), labelled: { state: 'found', namespaces: ['team-b'] } } as const;
+    expect(gapsOf(found)).toEqual([
+      'Namespace/team-b holds pods with the workflow labels and is none of workflowPods.namespaces: a pod without the labels is not judged there, and one with them is admitted while the webhook is away; list it, or exempt it',
     ]);
-    expect(gapsOf({ ...liveOf(policyOf()), labelled: { why: 'HTTP 403: no' } }).join()).toContain('HTTP 403: no');
+    const unknown = { ...liveOf(policyOf()), labelled: { state: 'unknown', why: 'HTTP 403: no' } } as const;
+    expect(gapsOf(unknown).join()).toContain('HTTP 403: no');
+  });
+
+  it('name a caBundle that holds no certificate, or none that issued the one which is served', () => {
+    for (const bundle of ['aGVsbG8=', 'Cg==', '%']) {
+      expect(edited('clientConfig/caBundle', bundle).join()).toContain('holds no certificate');
+    }
+    const served = (pem: string): readonly string[] =>
+      findGaps({ rules, policy: policyOf(), namespace, live: liveOf(policyOf()), served: pem }).map(
+        ({ where }) => where,
+      );
+    expect(served(own.certPem)).toEqual([]);
+    expect(served(`${own.certPem}${own.caPem}`)).toEqual([]);
+    expect(served(selfSigned().certPem)).toHaveLength(5);
   });
 });
 

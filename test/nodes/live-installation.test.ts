@@ -29,38 +29,30 @@ async function read(labels: readonly string[] = ['a', 'b/c']): Promise<LiveInsta
   }
 }
 
-/** Answers by path; 404 for the rest. */
-function answer(bodies: Readonly<Record<string, unknown>>): void {
-  server.misbehave = (request, response) => {
-    const body = bodies[new URL(request.url ?? '', url).pathname];
-    if (body === undefined) status(response, 404, 'not found');
-    else response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
-    return true;
-  };
-}
-
 const validating = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/osmo-admission-webhook';
-const pods = (...namespaces: readonly string[]): object => ({
-  items: namespaces.map((namespace) => ({ metadata: { name: 'p', namespace } })),
-});
-
 describe('reading what the API server goes by', () => {
   it('tells what is there, what is not, and where pods bear the labels', async () => {
-    answer({ [validating]: { webhooks: [] }, '/api/v1/pods': pods('b', 'a', 'b') });
+    const holders = ['b', 'a'];
+    server.misbehave = (request, response) => {
+      const { pathname, searchParams } = new URL(request.url ?? '', url);
+      if (pathname === validating) response.writeHead(200).end(JSON.stringify({ webhooks: [] }));
+      else if (pathname === '/api/v1/pods') {
+        const except = searchParams.get('fieldSelector') ?? '';
+        const next = holders.find((name) => !except.includes(`metadata.namespace!=${name}`));
+        const items = next === undefined ? [] : [{ metadata: { name: 'p', namespace: next } }];
+        response.writeHead(200).end(JSON.stringify({ items }));
+      } else status(response, 404, 'not found');
+      return true;
+    };
     const { configurations, labelled } = await read();
     expect([...configurations]).toEqual([
       ['MutatingWebhookConfiguration', { state: 'absent' }],
       ['ValidatingWebhookConfiguration', { state: 'found', object: { webhooks: [] } }],
     ]);
-    expect(labelled).toEqual(
-      new Map([
-        ['a', 1],
-        ['b', 2],
-      ]),
-    );
+    expect(labelled).toEqual({ state: 'found', namespaces: ['a', 'b'] });
   });
 
-  it('asks for metadata only, by label, outside the namespaces given, from the API server’s cache', async () => {
+  it('asks for the metadata of one pod at a time, by label, outside the namespaces given', async () => {
     const accepted: (string | undefined)[] = [];
     server.misbehave = (request, response) => {
       if (request.url?.startsWith('/api/v1/pods') === true) accepted.push(request.headers.accept);
@@ -71,15 +63,31 @@ describe('reading what the API server goes by', () => {
     expect(accepted).toEqual(['application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io']);
     const asked = new URL(server.requests.find((path) => path.startsWith('/api/v1/pods')) ?? '', url).searchParams;
     expect(Object.fromEntries(asked)).toEqual({
+      limit: '1',
       labelSelector: 'a,b/c',
       fieldSelector: 'metadata.namespace!=osmo-workflows,metadata.namespace!=kube-system',
-      resourceVersion: '0',
     });
   });
 
+  it('gives up on an API server that names a namespace again and again, and stops at twenty', async () => {
+    let asked = 0;
+    const answer = (namespaceOf: () => string): void => {
+      server.misbehave = (_request, response) => {
+        asked += 1;
+        response.writeHead(200).end(JSON.stringify({ items: [{ metadata: { namespace: namespaceOf() } }] }));
+        return true;
+      };
+    };
+    answer(() => 'same');
+    expect((await read()).labelled).toMatchObject({ state: 'unknown' });
+    asked = 0;
+    answer(() => `n-${asked}`);
+    const { labelled } = await read();
+    expect(labelled.state === 'found' && labelled.namespaces.length).toBe(20);
+  });
+
   it('looks for no pods without labels', async () => {
-    answer({});
-    expect((await read([])).labelled).toEqual(new Map());
+    expect((await read([])).labelled).toEqual({ state: 'found', namespaces: [] });
     expect(server.requests.some((path) => path.startsWith('/api/v1/pods'))).toBe(false);
   });
 
@@ -92,6 +100,6 @@ describe('reading what the API server goes by', () => {
     expect([...configurations.values()]).toEqual(
       Array.from({ length: 2 }, () => ({ state: 'unknown', why: 'HTTP 403: forbidden: no' })),
     );
-    expect(labelled).toEqual({ why: 'HTTP 403: forbidden: no' });
+    expect(labelled).toEqual({ state: 'unknown', why: 'HTTP 403: forbidden: no' });
   });
 });

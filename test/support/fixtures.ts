@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
 
@@ -12,6 +12,11 @@ export function osmoPods(name: string): readonly KubeObject[] {
   return parseAllDocuments(text)
     .map((document): unknown => document.toJS())
     .filter((value): value is KubeObject => isKind(value, 'Pod'));
+}
+
+/** Names of the files of rendered OSMO manifests. */
+export function osmoFiles(): readonly string[] {
+  return readdirSync(join(root, 'osmo-pods')).map((name) => name.replace(/\.yaml$/, ''));
 }
 
 /** The first pod of a file of rendered OSMO manifests. */

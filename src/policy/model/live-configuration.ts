@@ -10,6 +10,10 @@ export type LiveConfiguration =
 export interface LiveInstallation {
   /** By kind, in the order in which they are asked. */
   readonly configurations: ReadonlyMap<string, LiveConfiguration>;
-  /** Namespaces in which pods bear the workflow labels, of those that were asked for; with how many pods were seen. */
-  readonly labelled: ReadonlyMap<string, number> | { readonly why: string };
+  /** Namespaces in which pods bear the workflow labels, of those that were asked for. */
+  readonly labelled: LabelledNamespaces;
 }
+
+export type LabelledNamespaces =
+  | { readonly state: 'found'; readonly namespaces: readonly string[] }
+  | { readonly state: 'unknown'; readonly why: string };

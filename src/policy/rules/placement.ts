@@ -1,3 +1,4 @@
+import { label } from '../kube/labels.ts';
 import { describeToleration } from '../kube/taint.ts';
 import { clip } from '../kube/text.ts';
 import type { Edit } from '../model/edit.ts';
@@ -7,6 +8,7 @@ import type { CompiledPolicy } from '../model/policy.ts';
 import type { ClusterView } from '../model/view.ts';
 import { checkProfiles } from '../placement/check-profiles.ts';
 import { exclusionOf, type Placed, place } from '../placement/place.ts';
+import { platformLabel } from '../placement/profile.ts';
 import { type Contradiction, defineRule, enforcementSchema, nothing, type RuleResult } from '../rule.ts';
 import { isMirrorPod, isWorkflowPod } from '../workflow-pod.ts';
 
@@ -175,7 +177,9 @@ const maxListedEdits = 8;
 /** What made the pod match its profile, for people. */
 function whyProfile(pod: Workload, placed: Placed): string {
   const resource = pod.demands.resources.find((name) => placed.profile.resources.some((glob) => glob(name)));
-  return resource === undefined ? 'see profiles in the policy file' : `it asks for ${clip(resource, 64)}`;
+  if (resource !== undefined) return `it asks for ${clip(resource, 64)}`;
+  const platform = label(pod.labels, platformLabel);
+  return platform === undefined ? 'see profiles in the policy file' : `${platformLabel} is ${clip(platform, 64)}`;
 }
 
 function describeEdit(edit: Edit): string {

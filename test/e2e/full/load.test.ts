@@ -3,6 +3,7 @@ import { type ControlPlane, startControlPlane } from '../../cluster/control-plan
 import { type Installation, install, prepareCluster } from '../../cluster/installation.ts';
 import { osmoPod } from '../../support/fixtures.ts';
 import { kubeletPolicy } from '../support/policy.ts';
+import { createRandom, randomNodes } from '../support/random-cluster.ts';
 
 /* What a create costs with the webhook and without, under load, and that none is lost while the certificate is replaced. */
 
@@ -12,6 +13,7 @@ let webhook: Installation;
 beforeAll(async () => {
   plane = await startControlPlane(inject('binaries'));
   await prepareCluster(plane);
+  await plane.apply(['create', '-f', '-'], randomNodes(createRandom(1), 8));
 }, 120_000);
 
 afterAll(() => plane?.close(), 60_000);
@@ -70,4 +72,10 @@ describe('under load', () => {
     expect(result.failed).toEqual([]);
     expect(result.done).toBeGreaterThan(100);
   }, 300_000);
+
+  it('leaves the nodes that kwok keeps Ready as they are, minutes later', async () => {
+    for (const node of await plane.api.list('/api/v1/nodes')) {
+      expect(JSON.stringify(node)).not.toMatch(/node\.kubernetes\.io\/(not-ready|unreachable)/);
+    }
+  });
 });

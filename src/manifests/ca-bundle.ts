@@ -1,0 +1,29 @@
+import { X509Certificate } from 'node:crypto';
+
+/** What is wrong with a caBundle (base64 of PEM); empty where nothing is. @param served PEM of the chain that the server serves, if it is known. */
+export function bundleProblem(bundle: string, served: string | undefined): string {
+  if (bundle === '') return 'is empty: the API server trusts no certificate of the webhook';
+  const authorities = certificatesOf(Buffer.from(bundle, 'base64').toString('latin1'));
+  if (authorities.length === 0) return 'holds no certificate: the API server trusts none of the webhook';
+  if (served === undefined) return '';
+  const trusted = certificatesOf(served).some((certificate) =>
+    authorities.some(
+      (authority) =>
+        certificate.fingerprint256 === authority.fingerprint256 ||
+        (certificate.checkIssued(authority) && certificate.verify(authority.publicKey)),
+    ),
+  );
+  return trusted ? '' : 'holds none of the authorities that issued the certificate which this server serves';
+}
+
+/** The certificates of a PEM text; those that cannot be read are left out. */
+function certificatesOf(pem: string): readonly X509Certificate[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
+  return blocks.flatMap((block) => {
+    try {
+      return [new X509Certificate(block)];
+    } catch {
+      return [];
+    }
+  });
+}
