@@ -1,11 +1,13 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { stringify } from 'yaml';
 import { createAdmit } from '../admission/admit.ts';
-import { loadNodesFile } from '../cluster/nodes-file.ts';
+import { createFixedNodes, loadNodesFile } from '../cluster/nodes-file.ts';
 import { compileDefaults, createPolicyParser } from '../config/parse.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import { offlineNodes } from '../policy/model/snapshot.ts';
 import { rules } from '../policy/rules/index.ts';
+import { clusterReviewObject, renderClusterReview, reviewCluster, type StandingCluster } from './cluster-review.ts';
 import { describeFlags, type Flags, parseFlags } from './flags.ts';
 import { type CliIo, describeFileError, exitCodes, UsageError } from './io.ts';
 import { type Judgement, judge } from './judge.ts';
@@ -24,6 +26,11 @@ const flags: Flags = {
     type: 'string',
     value: 'FILE',
     help: 'Live nodes, as of "kubectl get nodes -o yaml"; taken as complete. Without it nothing is judged that needs live nodes.',
+  },
+  kubeconfig: {
+    type: 'string',
+    value: 'FILE',
+    help: 'Take live nodes from this cluster instead, read once.',
   },
   config: {
     type: 'string',
@@ -50,10 +57,14 @@ const flags: Flags = {
   help: { type: 'boolean', short: 'h', help: 'Print this help.' },
 };
 
-export const reviewHelp = `Judges manifests as the server would judge their creation, without a cluster.
+export const reviewHelp = `Judges manifests as the server would judge their creation, without a cluster; or a cluster as it stands.
 
 Usage:
-  osmo-admission review -f FILE|- [--nodes FILE] [--config FILE] [-n NAMESPACE] [-o text|json|yaml]
+  osmo-admission review -f FILE|- [--nodes FILE | --kubeconfig FILE] [--config FILE] [-n NAMESPACE] [-o text|json|yaml]
+  osmo-admission review --nodes FILE | --kubeconfig FILE [--config FILE] [-o text|json|yaml]
+
+Without -f every node that exists is held against the guide: each requirement that it does not meet or does not show, and a matrix of
+all. With --kubeconfig also the workflow pods that run or wait and leave operator nodes open.
 
 Takes multi-document YAML, JSON, Lists, and whole AdmissionReviews. Kinds that no rule covers are listed as not judged.
 
@@ -61,11 +72,12 @@ Flags:
 ${describeFlags(flags)}
 
 Exit codes:
-  0  everything that was judged is admitted
-  1  something is denied
+  0  everything that was judged is admitted; every node conforms
+  1  something is denied; a node violates what the policy refuses or quarantines a new node for
   2  something could not be judged: an unreadable file, a bad policy file, a field of a wrong type
 
 Examples:
+  osmo-admission review --kubeconfig ~/.kube/config
   osmo-admission review -f workflow.yaml
   kubectl get pod train -n osmo-workflows -o yaml | osmo-admission review -f - --nodes nodes.yaml
 `;
@@ -78,11 +90,22 @@ export async function review(args: readonly string[], io: CliIo): Promise<number
     return exitCodes.ok;
   }
   const files = [...parsed.strings('filename'), ...parsed.positionals];
-  if (files.length === 0) throw new UsageError('give a manifest: -f FILE, or -f - for standard input');
+  const nodesFile = parsed.string('nodes');
+  const kubeconfig = parsed.string('kubeconfig');
+  if (nodesFile !== undefined && kubeconfig !== undefined) {
+    throw new UsageError('give --nodes or --kubeconfig, not both: live nodes come from one source');
+  }
+  if (files.length === 0 && nodesFile === undefined && kubeconfig === undefined) {
+    throw new UsageError(
+      'give a manifest: -f FILE, or -f - for standard input; or a cluster: --kubeconfig FILE, or --nodes FILE',
+    );
+  }
   const format = readFormat(parsed.string('output') ?? 'text');
   const policy = await loadPolicy(parsed.string('config'));
-  const nodesFile = parsed.string('nodes');
-  const nodes = nodesFile === undefined ? offlineNodes : await loadNodesFile(nodesFile);
+  const cluster = await loadCluster(nodesFile, kubeconfig, policy);
+  if (files.length === 0 && cluster !== undefined) return printCluster(cluster, policy, format, io);
+  const nodes =
+    cluster === undefined ? offlineNodes : createFixedNodes(new Map(cluster.nodes.map((node) => [node.name, node])));
   const options = {
     admit: createAdmit({ rules, policy: () => policy, nodes, now: io.now, monotonic: io.now }),
     policy,
@@ -103,6 +126,31 @@ export async function review(args: readonly string[], io: CliIo): Promise<number
   }
   io.stdout(renderJudgements(judgements, format));
   return exitCodeOf(judgements);
+}
+
+/** The cluster that was given; undefined for none. */
+async function loadCluster(
+  nodesFile: string | undefined,
+  kubeconfig: string | undefined,
+  policy: CompiledPolicy,
+): Promise<StandingCluster | undefined> {
+  if (nodesFile !== undefined) {
+    const { nodes } = (await loadNodesFile(nodesFile)).snapshot();
+    return { nodes: [...nodes.values()], pods: undefined, unread: [] };
+  }
+  if (kubeconfig === undefined) return undefined;
+  // Loaded here, so that a review without a cluster starts without a client's libraries.
+  const { loadStandingCluster } = await import('./load-cluster.ts');
+  return loadStandingCluster(kubeconfig, policy);
+}
+
+function printCluster(cluster: StandingCluster, policy: CompiledPolicy, format: OutputFormat, io: CliIo): number {
+  const found = reviewCluster(cluster, policy, io.now());
+  if (format === 'text') io.stdout(renderClusterReview(found));
+  else if (format === 'json') io.stdout(`${JSON.stringify(clusterReviewObject(found), null, 2)}\n`);
+  else io.stdout(stringify(clusterReviewObject(found), { lineWidth: 0 }));
+  if (found.unread.length > 0) return exitCodes.failed;
+  return found.nonConforming ? exitCodes.denied : exitCodes.ok;
 }
 
 /** What could not be judged outweighs a denial: the answer is not complete. */

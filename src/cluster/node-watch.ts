@@ -1,10 +1,11 @@
 import { isDns1123Subdomain } from '../policy/kube/names.ts';
 import type { Node } from '../policy/model/node.ts';
-import { field, isObject, readList, readObject, readString, ShapeError } from '../policy/model/read.ts';
+import { field, isObject, readObject, readString, ShapeError } from '../policy/model/read.ts';
 import { readNode } from '../policy/model/read-node.ts';
 import type { NodeLookup, NodeSource, SnapshotState } from '../policy/model/snapshot.ts';
 import { type ApiClient, ApiError, type WatchEvent } from './api-client.ts';
 import { backoffMs } from './backoff.ts';
+import { listAll } from './list-all.ts';
 import { createNodeIndex } from './node-index.ts';
 
 /** The API server sends a bookmark about once a minute; a watch that is silent for half as long again is dead. */
@@ -12,9 +13,6 @@ export const defaultIdleTimeoutMs = 90_000;
 
 /** One idle time-out, and time to come back. */
 export const defaultStaleAfterMs = 150_000;
-
-/** Entries of one page of a list: some 5 MiB of JSON with fat nodes. */
-const pageSize = 500;
 
 /** The API server ends a watch after this; a watch that never ends would keep a replica on one API server for ever. */
 const watchSeconds = 300;
@@ -98,22 +96,10 @@ export function startNodeWatch(options: NodeWatchOptions): NodeWatch {
 
   const list = async (): Promise<void> => {
     lists += 1;
-    const nodes: Node[] = [];
-    let token = '';
-    let version = '';
-    do {
-      const query = { limit: String(pageSize), ...(token !== '' && { continue: token }) };
-      const page = readObject(await client.get('/api/v1/nodes', query, ending.signal), 'NodeList');
-      const metadata = readObject(field(page, 'metadata'), 'NodeList.metadata');
-      for (const item of readList(field(page, 'items'), 'NodeList.items')) {
-        const node = read(item);
-        if (node !== undefined) nodes.push(node);
-      }
-      version = readString(field(metadata, 'resourceVersion'), 'NodeList.metadata.resourceVersion') ?? '';
-      token = readString(field(metadata, 'continue'), 'NodeList.metadata.continue') ?? '';
-    } while (token !== '');
+    const listed = await listAll(client, '/api/v1/nodes', {}, ending.signal);
+    const nodes = listed.items.flatMap((item) => read(item) ?? []);
     index.replace(nodes);
-    resourceVersion = version;
+    resourceVersion = listed.resourceVersion;
     confirm();
     log('info', 'nodes listed', { nodes: nodes.length, resourceVersion });
     markSynced();

@@ -30,7 +30,7 @@ export function endOfDay(day: string): number {
  */
 export function exemptionFor(
   rule: string,
-  request: AdmissionRequest,
+  request: Pick<AdmissionRequest, 'requester'>,
   subject: Subject,
   policy: CompiledPolicy,
   nowMs: number,
@@ -42,7 +42,10 @@ export function exemptionFor(
   })?.exemption;
 }
 
-function namesRequester({ users, groups, serviceAccounts }: Exemption, { requester }: AdmissionRequest): boolean {
+function namesRequester(
+  { users, groups, serviceAccounts }: Exemption,
+  { requester }: Pick<AdmissionRequest, 'requester'>,
+): boolean {
   if (users !== undefined && !users.includes(requester.username)) return false;
   if (groups !== undefined && !groups.some((group) => requester.groups.includes(group))) return false;
   if (serviceAccounts === undefined) return true;

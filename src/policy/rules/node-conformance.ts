@@ -27,6 +27,7 @@ import {
  */
 
 const id = 'node-conformance';
+export const conformanceId = id;
 
 export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettings>({
   id,
@@ -132,7 +133,7 @@ export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettin
     if (subject.old !== undefined) return laterChange(subject.node, subject.old, policy, settings);
     const lookup = lookups.get(subject.node.name) ?? { state: 'offline' };
     const previous = lookup.state === 'found' ? lookup.node : undefined;
-    const atMost = ceilingOf(subject.node, lookup, policy, settings);
+    const atMost = ceilingOf(subject.node, lookup, policy);
     const findings = violations(factsOf(subject.node, policy, settings, previous)).map((fact) =>
       toFinding(fact, subject.node, atMost),
     );
@@ -146,7 +147,7 @@ function laterChange(node: Node, old: Node, policy: CompiledPolicy, settings: Co
   const before = new Set(violations(factsOf(old, policy, settings)).map(({ reason }) => reason));
   const findings = violations(factsOf(node, policy, settings, old))
     .filter(({ reason }) => !before.has(reason))
-    .map((fact) => toFinding(fact, node, ceilingOf(node, { state: 'found', node: old }, policy, settings)));
+    .map((fact) => toFinding(fact, node, ceilingOf(node, { state: 'found', node: old }, policy)));
   return { findings, edits: [], notes: [] };
 }
 
@@ -175,15 +176,15 @@ function taintOperator(node: Node, policy: CompiledPolicy, settings: Conformance
   return [{ edit: 'addTaint', taint }];
 }
 
+/** `controlPlaneAtMost` for a control-plane node; undefined where it leaves the enforcement as it is. */
+export function controlPlaneCeiling(node: Node, policy: CompiledPolicy): Ceiling | undefined {
+  const { controlPlaneAtMost } = policy.settings.get(id) as ConformanceSettings;
+  return isControlPlane(node, policy) && controlPlaneAtMost !== 'enforce' ? controlPlaneAtMost : undefined;
+}
+
 /** The lowest of: warn for a node that exists or may exist, and the control plane's own ceiling. */
-function ceilingOf(
-  node: Node,
-  lookup: NodeLookup,
-  policy: CompiledPolicy,
-  { controlPlaneAtMost }: ConformanceSettings,
-): Ceiling | undefined {
-  const controlPlane =
-    isControlPlane(node, policy) && controlPlaneAtMost !== 'enforce' ? controlPlaneAtMost : undefined;
+function ceilingOf(node: Node, lookup: NodeLookup, policy: CompiledPolicy): Ceiling | undefined {
+  const controlPlane = controlPlaneCeiling(node, policy);
   if (controlPlane === 'audit') return 'audit';
   const surelyNew = lookup.state === 'absent' || lookup.state === 'offline';
   return surelyNew ? controlPlane : 'warn';

@@ -1,0 +1,158 @@
+import { reasons as allReasons } from '../policy/facts/reasons.ts';
+import { clip } from '../policy/kube/text.ts';
+import type { Node } from '../policy/model/node.ts';
+import type { Workload } from '../policy/model/placement.ts';
+import type { CompiledPolicy } from '../policy/model/policy.ts';
+import { isNonConforming, lacksExclusion, type NodeStanding, nodeStanding } from '../policy/standing.ts';
+
+/** A pod that runs or waits, as a review of the cluster sees it. */
+export interface StandingPod {
+  readonly pod: Workload;
+  /** `Pending` or `Running`. */
+  readonly phase: string;
+}
+
+/** What stands in a cluster. `pods` is undefined where nobody could look: nodes from a file. */
+export interface StandingCluster {
+  readonly nodes: readonly Node[];
+  readonly pods: readonly StandingPod[] | undefined;
+  /** Objects that could not be read, with what is wrong with each. */
+  readonly unread: readonly string[];
+}
+
+export interface ClusterReview {
+  readonly nodes: readonly NodeStanding[];
+  /** Workflow pods that leave operator nodes open. */
+  readonly pods: readonly OpenPod[] | undefined;
+  readonly unread: readonly string[];
+  /** A node violates what the policy would refuse or mark it for. */
+  readonly nonConforming: boolean;
+}
+
+export interface OpenPod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly phase: string;
+  /** Empty for one that waits. */
+  readonly node: string;
+}
+
+/** Holds every node and workflow pod of a cluster against the policy, in the order of their names. */
+export function reviewCluster(
+  { nodes, pods, unread }: StandingCluster,
+  policy: CompiledPolicy,
+  nowMs: number,
+): ClusterReview {
+  const standings = nodes.map((node) => nodeStanding(node, policy, nowMs)).sort((a, b) => (a.node < b.node ? -1 : 1));
+  const open = pods
+    ?.filter(({ pod }) => lacksExclusion(pod, policy, nowMs))
+    .map(({ pod, phase }) => ({
+      namespace: pod.namespace,
+      name: pod.name,
+      phase,
+      node: pod.placement.nodeName ?? '',
+    }))
+    .sort((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1));
+  return { nodes: standings, pods: open, unread, nonConforming: standings.some(isNonConforming) };
+}
+
+/** For people: every requirement that is not met, then the guide's matrix, then pods. */
+export function renderClusterReview(review: ClusterReview): string {
+  const parts = [findingsTable(review.nodes), matrix(review.nodes), podsTable(review.pods)];
+  if (review.unread.length > 0)
+    parts.push(['Could not be read:', ...review.unread.map((line) => `  ${line}`)].join('\n'));
+  parts.push(summary(review));
+  return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+/** For programs. */
+export function clusterReviewObject({ nodes, pods, unread }: ClusterReview): object {
+  return {
+    apiVersion: 'osmo-admission/v1alpha1',
+    kind: 'ClusterReview',
+    nodes: nodes.map((standing) => ({
+      node: standing.node,
+      type: standing.type,
+      ...(standing.exempt !== '' && { exempt: standing.exempt }),
+      nonConforming: isNonConforming(standing),
+      requirements: standing.facts.map(({ reason, verdict, enforcement, has, needs, field, fix }) => ({
+        ...{ requirement: reason, verdict, enforcement, has, needs, field },
+        ...(verdict === 'violates' && { fix }),
+      })),
+    })),
+    ...(pods !== undefined && { podsWithoutExclusion: pods }),
+    unread,
+  };
+}
+
+/** One line for each requirement that a node does not meet, or that nobody can tell. */
+function findingsTable(nodes: readonly NodeStanding[]): string {
+  const rows = nodes.flatMap(({ node, type, exempt, facts }) =>
+    facts
+      .filter(({ verdict }) => verdict !== 'meets')
+      .map(({ reason, verdict, enforcement, has, needs, fix }) => [
+        clip(node, 63),
+        type,
+        reason,
+        has === '' ? '(not shown)' : has,
+        needs,
+        verdict === 'unknown' ? 'unknown' : exempt === '' ? `violates (${enforcement})` : 'violates (exempt)',
+        verdict === 'violates' ? fix : '',
+      ]),
+  );
+  if (rows.length === 0) return '';
+  return table([['NODE', 'TYPE', 'REQUIREMENT', 'HAS', 'NEEDS', 'VERDICT', 'WHAT TO DO'], ...rows]);
+}
+
+const signs = { meets: '+', violates: 'X', unknown: '?' } as const;
+
+/** The guide's rows by node. */
+function matrix(nodes: readonly NodeStanding[]): string {
+  const shown = new Set(nodes.flatMap(({ facts }) => facts.map(({ reason }) => reason)));
+  const reasons = allReasons.filter((reason) => shown.has(reason));
+  if (reasons.length === 0) return '';
+  const legend = reasons.map((reason, index) => `${index + 1} ${reason}`).join(', ');
+  const rows = nodes.map(({ node, facts }) => [
+    clip(node, 63),
+    ...reasons.map((reason) => {
+      const fact = facts.find((candidate) => candidate.reason === reason);
+      return fact === undefined ? '' : signs[fact.verdict];
+    }),
+  ]);
+  const head = ['NODE', ...reasons.map((_, index) => String(index + 1))];
+  return `${table([head, ...rows])}\n+ meets, X violates, ? unknown, blank: does not apply\n${legend}`;
+}
+
+function podsTable(pods: readonly OpenPod[] | undefined): string {
+  if (pods === undefined || pods.length === 0) return '';
+  const rows = pods.map(({ namespace, name, phase, node }) => [
+    clip(namespace, 63),
+    clip(name, 63),
+    phase,
+    node === '' ? '(none yet)' : clip(node, 63),
+  ]);
+  return `Workflow pods that leave operator nodes open, made before the webhook or past it:\n${table([['NAMESPACE', 'POD', 'PHASE', 'NODE'], ...rows])}`;
+}
+
+function summary({ nodes, pods, unread }: ClusterReview): string {
+  const bad = nodes.filter(isNonConforming).length;
+  const judged = `${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'}, ${bad} of them not conforming`;
+  const open =
+    pods === undefined
+      ? 'pods were not looked at (give --kubeconfig)'
+      : `${pods.length} workflow pods without the exclusion`;
+  return `${judged}; ${open}${unread.length > 0 ? `; ${unread.length} objects could not be read` : ''}`;
+}
+
+/** Columns as wide as their widest cell, two spaces apart. */
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}

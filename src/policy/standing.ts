@@ -1,0 +1,69 @@
+import { atMost } from './enforcement.ts';
+import { exemptionFor } from './exemptions.ts';
+import type { Fact } from './facts/fact.ts';
+import type { Enforcement } from './model/finding.ts';
+import type { Node } from './model/node.ts';
+import type { Workload } from './model/placement.ts';
+import type { CompiledPolicy } from './model/policy.ts';
+import { isControlPlane, typeOf } from './model/view.ts';
+import { alternativesOf, meetable } from './placement/constraints.ts';
+import { exclusionOf } from './placement/place.ts';
+import { conformanceFacts, conformanceId, controlPlaneCeiling } from './rules/node-conformance.ts';
+import { isWorkflowPod } from './workflow-pod.ts';
+
+/*
+ * How a cluster stands: nodes and pods that exist already, held against the policy. Nothing is denied here; it says what would be, were
+ * the node to register today.
+ */
+
+/** A requirement held against a node, with what the policy would do about a violation. */
+export interface StandingFact extends Fact {
+  readonly enforcement: Enforcement;
+}
+
+export interface NodeStanding {
+  readonly node: string;
+  /** By its label; `untyped` without one, `control-plane` where that is all that is known. */
+  readonly type: string;
+  /** Reason of the exemption that keeps node-conformance from judging it; empty for none. */
+  readonly exempt: string;
+  readonly facts: readonly StandingFact[];
+}
+
+/** Holds one node against every requirement that applies to it. */
+export function nodeStanding(node: Node, policy: CompiledPolicy, nowMs: number): NodeStanding {
+  const type = typeOf(node, policy);
+  const exemption = exemptionFor(conformanceId, nobody, { kind: 'node', node, old: undefined }, policy, nowMs);
+  const ceiling = controlPlaneCeiling(node, policy);
+  return {
+    node: node.name,
+    type: type ?? (isControlPlane(node, policy) ? 'control-plane' : 'untyped'),
+    exempt: exemption?.reason ?? '',
+    facts: conformanceFacts(node, policy)
+      .map((fact) => ({ ...fact, enforcement: atMost(policy.enforcementOf(conformanceId, fact.reason), ceiling) }))
+      .filter(({ enforcement }) => enforcement !== 'off'),
+  };
+}
+
+/** Whether the node would be refused or marked: what makes a review of the cluster fail. */
+export function isNonConforming({ exempt, facts }: NodeStanding): boolean {
+  return (
+    exempt === '' &&
+    facts.some(
+      ({ verdict, enforcement }) =>
+        verdict === 'violates' && (enforcement === 'enforce' || enforcement === 'quarantine'),
+    )
+  );
+}
+
+/** Whether a workflow pod leaves operator nodes open: it was made before the webhook, or past it. */
+export function lacksExclusion(pod: Workload, policy: CompiledPolicy, nowMs: number): boolean {
+  if (!isWorkflowPod(pod, policy)) return false;
+  const exclusion = exclusionOf(policy);
+  if (exclusion === undefined) return false;
+  if (exemptionFor('placement', nobody, { kind: 'pod', pod }, policy, nowMs) !== undefined) return false;
+  return meetable(alternativesOf(pod.placement), { ...exclusion, operator: 'In' }) !== undefined;
+}
+
+/** What stands there has no requester. */
+const nobody = { requester: { username: '', groups: [] } };
