@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { createAdmit } from './admission/admit.ts';
 import { createReviewHandler } from './admission/handler.ts';
 import { createLineSink, openAuditFile, type WriteChunk } from './audit/sink.ts';
@@ -5,15 +6,18 @@ import { type CliIo, exitCodes } from './cli/io.ts';
 import { readServeFlags, type ServeSettings, serveHelp } from './cli/serve-flags.ts';
 import { loadInClusterAccess, loadKubeconfigAccess } from './cluster/access.ts';
 import { createApiClient } from './cluster/api-client.ts';
-import { readLiveInstallation } from './cluster/live-installation.ts';
+import { createLease } from './cluster/lease.ts';
+import { hasConfiguration, readLiveInstallation } from './cluster/live-installation.ts';
 import { defaultIdleTimeoutMs, type NodeWatch, startNodeWatch } from './cluster/node-watch.ts';
 import { loadNodesFile } from './cluster/nodes-file.ts';
+import { type Reconciler, startQuarantineReconciler } from './cluster/quarantine-reconciler.ts';
 import { compileDefaults, createPolicyParser } from './config/parse.ts';
 import { type PolicyStore, startPolicyStore } from './config/policy-store.ts';
 import type { Log } from './config/watch-files.ts';
-import { productName } from './manifests/objects.ts';
+import { productName, quarantineLeaseName } from './manifests/objects.ts';
 import type { NodeSource } from './policy/model/snapshot.ts';
 import { rules } from './policy/rules/index.ts';
+import { isQuarantineExempt } from './policy/standing.ts';
 import { createAdmissionEndpoint } from './server/admission-endpoint.ts';
 import { createAdmissionListener, createApp } from './server/app.ts';
 import { startCertificates } from './server/certificates.ts';
@@ -38,6 +42,9 @@ export interface ServeWorld {
 /** A replica that cannot list nodes is ready all the same after this: it judges what needs no nodes, and says the rest. */
 const syncPatienceMs = 30_000;
 
+/** Three looks of the reconciler. */
+const leaseDurationMs = 15_000;
+
 /** `osmo-admission serve`: wires everything, runs until a signal, drains. */
 export async function serve(args: readonly string[], io: CliIo, world: ServeWorld): Promise<number> {
   const settings = readServeFlags(args, io.env, parseGoDuration);
@@ -60,10 +67,12 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   let source: NodeSource | undefined;
   let watch: NodeWatch | undefined;
   let configuration: ConfigurationCheck | undefined;
+  let reconciler: Reconciler | undefined;
   let expiresAt: (() => number) | undefined;
   const metrics = createMetrics({
     nodes: () => nodeFigures(source, now()),
     certificateExpiry: () => expiresAt?.(),
+    quarantine: () => reconciler?.figures(),
   });
   const policies = await loadPolicies(settings, metrics, world, () => configuration?.again());
   const certificates = await startCertificates({
@@ -100,6 +109,25 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
       intervalMs: settings.reloadIntervalMs,
       log,
       onChecked: (gaps) => metrics.configurationChecked(gaps.length),
+      now,
+      sleep: world.sleep,
+    });
+    reconciler = startQuarantineReconciler({
+      client,
+      lease: createLease({
+        client,
+        namespace: settings.namespace,
+        name: quarantineLeaseName,
+        identity: `${hostname()}_${process.pid}`,
+        durationMs: leaseDurationMs,
+        now,
+      }),
+      nodes: watch,
+      policy: policies.current,
+      isInstalled: (signal) => hasConfiguration(client, productName, signal),
+      isExempt: (node, policy) => isQuarantineExempt(node, policy, now()),
+      log,
+      onWrite: metrics.marksWritten,
       now,
       sleep: world.sleep,
     });
@@ -171,6 +199,7 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   const cut = await drained;
   policies.close();
   await configuration?.stop();
+  await reconciler?.stop();
   await watch?.stop();
   await sink.close();
   file?.close();
@@ -186,14 +215,15 @@ async function loadPolicies(
   onChange: () => void,
 ): Promise<PolicyStore> {
   const ownNamespace = settings.namespace;
+  const ownUser = `system:serviceaccount:${ownNamespace}:${settings.serviceAccount}`;
   if (settings.config === undefined) {
-    const policy = compileDefaults({ rules, ownNamespace });
+    const policy = compileDefaults({ rules, ownNamespace, ownUser });
     metrics.policyReload('success', policy.digest, world.now() / 1000);
     return { current: () => policy, status: () => ({ outcome: 'success', error: '' }), close: () => undefined };
   }
   return startPolicyStore({
     file: settings.config,
-    parse: createPolicyParser({ rules, ownNamespace }),
+    parse: createPolicyParser({ rules, ownNamespace, ownUser }),
     pollMs: settings.reloadIntervalMs,
     log: world.log,
     onReload: ({ outcome }, policy) => {

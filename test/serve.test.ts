@@ -216,6 +216,7 @@ describe('serve', () => {
       'health-port',
       'audit-log',
       'namespace',
+      'service-account',
       'no-pod-search',
       'reload-interval',
       'shutdown-delay',
@@ -223,6 +224,6 @@ describe('serve', () => {
     ]) {
       expect(help).toContain(`--${flag}`);
     }
-    expect(help.match(/env [A-Z_]+/g)?.length).toBe(15);
+    expect(help.match(/env [A-Z_]+/g)?.length).toBe(16);
   });
 });

@@ -94,7 +94,7 @@ async function judgeRequest(
     kind: request.kind,
     namespace: request.namespace,
     name: record.objectRef.name,
-    findings: evaluation.findings,
+    findings: [...mutated.evaluation.findings, ...evaluation.findings],
     warnings: [...mutated.evaluation.warnings, ...evaluation.warnings],
     patch: mutated.patch,
     labels: subject === undefined ? {} : subject.kind === 'pod' ? subject.pod.labels : subject.node.labels,

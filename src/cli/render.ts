@@ -81,9 +81,12 @@ function renderFacts({ facts }: Judged): readonly string[] {
   return ['  the guide, as this node shows it:', ...rows];
 }
 
-/** A patch as lines that each begin with `+`, values as YAML below the path they are put at. */
+/** A patch as lines that each begin with `+`, values as YAML below the path they are put at, or with `-` for what goes. */
 export function renderPatch(patch: readonly PatchOperation[]): readonly string[] {
-  return patch.flatMap(({ path, value }) => {
+  return patch.flatMap((operation) => {
+    const { path } = operation;
+    if (operation.op === 'remove') return [`- ${readablePath(path)}`];
+    const { value } = operation;
     const at = `+ ${readablePath(path)}:`;
     if (typeof value !== 'object' || value === null) return [`${at} ${String(value)}`];
     const yaml = stringify(value, { lineWidth: 0 }).trimEnd();

@@ -5,6 +5,7 @@ import { type CliIo, exitCodes, UsageError } from './io.ts';
 import { manifests } from './manifests-command.ts';
 import { policy } from './policy.ts';
 import { review } from './review.ts';
+import { uninstall } from './uninstall.ts';
 
 const help = `osmo-admission keeps OSMO workflow pods off operator nodes, places gpu and jetson workloads, and holds nodes to the on-prem guide.
 
@@ -13,6 +14,7 @@ Usage:
   osmo-admission review     judges manifests as the server would, without a cluster
   osmo-admission policy     checks a policy file, prints the defaults or the schema
   osmo-admission manifests  prints what an installation consists of
+  osmo-admission uninstall  takes away what it leaves on nodes
   osmo-admission version    prints the version
 
 "osmo-admission <command> --help" tells the rest.
@@ -33,7 +35,7 @@ export async function run(
   io: CliIo,
   extra: Readonly<Record<string, Command>> = {},
 ): Promise<number> {
-  const commands: Readonly<Record<string, Command>> = { review, policy, manifests, ...extra };
+  const commands: Readonly<Record<string, Command>> = { review, policy, manifests, uninstall, ...extra };
   const [name, ...rest] = args;
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
     io.stdout(help);

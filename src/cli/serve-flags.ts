@@ -1,4 +1,4 @@
-import { defaultNamespace } from '../manifests/objects.ts';
+import { defaultNamespace, productName } from '../manifests/objects.ts';
 import { describeFlags, type Flags, type ParsedFlags, parseFlags } from './flags.ts';
 import { UsageError } from './io.ts';
 
@@ -77,6 +77,13 @@ const flags: Flags = {
     default: defaultNamespace,
     env: 'POD_NAMESPACE',
   },
+  'service-account': {
+    type: 'string',
+    value: 'NAME',
+    help: 'The service account it runs as: what it writes on nodes itself is not judged.',
+    default: productName,
+    env: 'POD_SERVICE_ACCOUNT',
+  },
   'no-pod-search': {
     type: 'boolean',
     help: 'Do not look for pods with the workflow labels outside the listed namespaces: that takes the right to list pods.',
@@ -139,6 +146,7 @@ export interface ServeSettings {
   readonly healthPort: number;
   readonly auditLog: string;
   readonly namespace: string;
+  readonly serviceAccount: string;
   readonly searchPods: boolean;
   readonly reloadIntervalMs: number;
   readonly shutdownDelayMs: number;
@@ -179,6 +187,7 @@ export function readServeFlags(
     healthPort: port(parsed, 'health-port', 8080),
     auditLog: parsed.string('audit-log') ?? '-',
     namespace: parsed.string('namespace') ?? defaultNamespace,
+    serviceAccount: parsed.string('service-account') ?? productName,
     searchPods: !parsed.boolean('no-pod-search'),
     reloadIntervalMs,
     shutdownDelayMs: duration('shutdown-delay', 10_000),

@@ -38,6 +38,13 @@ export async function readLiveInstallation(
   };
 }
 
+/** Whether the mutating configuration is there. @throws Error where nobody can tell. */
+export async function hasConfiguration(client: ApiClient, name: string, signal: AbortSignal): Promise<boolean> {
+  const found = await readConfiguration(client, 'mutatingwebhookconfigurations', name, signal);
+  if (found.state === 'unknown') throw new Error(`whether the webhook is installed cannot be told: ${found.why}`);
+  return found.state === 'found';
+}
+
 async function readConfiguration(
   client: ApiClient,
   resource: string,

@@ -35,22 +35,24 @@ export interface ParserOptions {
   readonly rules: readonly BoundRule[];
   /** The namespace the webhook runs in, always exempt; undefined outside a cluster. */
   readonly ownNamespace?: string | undefined;
+  /** User name of its service account, whose writes of marks stand. */
+  readonly ownUser?: string | undefined;
 }
 
 /** @returns a parser that throws PolicyFileError for every file that it refuses. */
-export function createPolicyParser({ rules, ownNamespace }: ParserOptions): ParsePolicy {
+export function createPolicyParser({ rules, ownNamespace: namespace, ownUser: user }: ParserOptions): ParsePolicy {
   const validate = createValidate(rules);
   const defaults = defaultPolicy(rules);
   return (text, file) => {
     const policy = parsePolicy(text, file, rules, validate, defaults);
-    return compilePolicy(policy, digestOf(policy), rules, ownNamespace);
+    return compilePolicy(policy, digestOf(policy), rules, { namespace, user });
   };
 }
 
 /** The policy in force without a policy file. */
-export function compileDefaults({ rules, ownNamespace }: ParserOptions): CompiledPolicy {
+export function compileDefaults({ rules, ownNamespace: namespace, ownUser: user }: ParserOptions): CompiledPolicy {
   const policy = defaultPolicy(rules);
-  return compilePolicy(policy, digestOf(policy), rules, ownNamespace);
+  return compilePolicy(policy, digestOf(policy), rules, { namespace, user });
 }
 
 function parsePolicy(

@@ -1,3 +1,4 @@
+import { verifiedAnnotation } from '../policy/model/node.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import type { Phase } from '../policy/model/request.ts';
 import type { BoundRule, Change, RequestMatch } from '../policy/rule.ts';
@@ -136,6 +137,7 @@ function mergedRules(scope: Scope, matches: readonly RequestMatch[]): readonly K
  */
 const changed: Readonly<Record<Change, string>> = {
   labels: 'object.metadata.?labels != oldObject.metadata.?labels',
+  verified: `object.metadata.?annotations[?"${verifiedAnnotation}"] != oldObject.metadata.?annotations[?"${verifiedAnnotation}"]`,
   // On a status write the API server drops changes of the spec, which the review still shows while mutating.
   taints:
     'request.?subResource.orValue("") == "" && object.spec.?taints.orValue([]).filter(t, !t.key.startsWith("node.kubernetes.io/")) != oldObject.spec.?taints.orValue([]).filter(t, !t.key.startsWith("node.kubernetes.io/"))',

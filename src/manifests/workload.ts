@@ -6,6 +6,7 @@ import {
   labels,
   metadata,
   productName,
+  quarantineLeaseName,
   servicePort,
   tlsSecretName,
 } from './objects.ts';
@@ -33,8 +34,8 @@ export function buildWorkload(installation: Installation, policyText: string): r
       kind: 'ClusterRole',
       metadata: metadata(productName),
       rules: [
-        // list and watch for the index, get for the look-up of a node that it lacks.
-        { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch'] },
+        // list and watch for the index, get for the look-up of a node that it lacks, patch for its mark and annotation.
+        { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] },
         // Whether the API server sends what the policy covers.
         {
           apiGroups: ['admissionregistration.k8s.io'],
@@ -45,6 +46,28 @@ export function buildWorkload(installation: Installation, policyText: string): r
       ],
     },
     bind(productName, namespace),
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'Role',
+      metadata: metadata(productName, namespace),
+      rules: [
+        // RBAC knows no name at creation.
+        { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+        {
+          apiGroups: ['coordination.k8s.io'],
+          resources: ['leases'],
+          resourceNames: [quarantineLeaseName],
+          verbs: ['get', 'update', 'delete'],
+        },
+      ],
+    },
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'RoleBinding',
+      metadata: metadata(productName, namespace),
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: productName },
+      subjects: [{ kind: 'ServiceAccount', name: productName, namespace }],
+    },
     {
       apiVersion: 'rbac.authorization.k8s.io/v1',
       kind: 'ClusterRole',
@@ -142,7 +165,10 @@ function buildContainer(image: string): KubeObject {
       `--port=${admissionPort}`,
       `--health-port=${healthPort}`,
     ],
-    env: [{ name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } }],
+    env: [
+      { name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
+      { name: 'POD_SERVICE_ACCOUNT', valueFrom: { fieldRef: { fieldPath: 'spec.serviceAccountName' } } },
+    ],
     ports: [
       { name: 'https', containerPort: admissionPort },
       { name: 'health', containerPort: healthPort },

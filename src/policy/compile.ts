@@ -5,28 +5,36 @@ import { operatorTaintPatterns } from './operator-taints.ts';
 import { compileProfiles, valuesOf } from './placement/profile.ts';
 import type { BoundRule, Contradiction } from './rule.ts';
 
+/** Who the webhook itself is. */
+export interface Own {
+  readonly namespace?: string | undefined;
+  /** User name of its service account. */
+  readonly user?: string | undefined;
+}
+
 /**
  * Derives once what every request needs of a policy.
  * @param policy valid by the schema and without contradictions.
  * @param digest hex SHA-256 of the policy.
- * @param ownNamespace the namespace the webhook runs in, if it runs in one.
+ * @param own who the webhook is, if it runs in a cluster.
  */
 export function compilePolicy(
   policy: Policy,
   digest: string,
   rules: readonly BoundRule[],
-  ownNamespace?: string,
+  own: Own = {},
 ): CompiledPolicy {
   const byId = new Map(rules.map((rule) => [rule.id, rule]));
   return {
     policy,
     digest,
+    ownUser: own.user,
     workflowNamespaces: new Set(policy.workflowPods.namespaces),
     workflowLabels: policy.workflowPods.labels,
     operatorValues: valuesOf(policy.nodes, ['operator']),
     sharedValues: valuesOf(policy.nodes, ['shared']),
     operatorTaints: operatorTaintPatterns(policy),
-    exemptions: compileExemptions(policy, ownNamespace),
+    exemptions: compileExemptions(policy, own.namespace),
     profiles: compileProfiles(policy),
     enforcementOf: (rule, reason) => {
       const enforcement = byId.get(rule)?.enforcement(policy, reason) ?? 'off';

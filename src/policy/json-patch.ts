@@ -12,8 +12,9 @@ import { field, isObject } from './model/read.ts';
 export function toJsonPatch(object: unknown, edits: readonly Edit[]): readonly PatchOperation[] {
   if (edits.length === 0) return [];
   const operations: PatchOperation[] = [];
+  editMetadata(operations, object, edits);
+  if (edits.every(({ edit }) => metadataEdits.has(edit))) return operations;
   const spec = at(object, 'spec');
-  // Every edit so far is of the spec.
   if (spec === undefined) operations.push({ op: 'add', path: '/spec', value: {} });
   addMapEntries(operations, '/spec/nodeSelector', at(spec, 'nodeSelector'), pairsOf(edits));
   appendAll(
@@ -30,6 +31,31 @@ export function toJsonPatch(object: unknown, edits: readonly Edit[]): readonly P
   );
   addTermExpressions(operations, spec, edits);
   return operations;
+}
+
+const metadataEdits: ReadonlySet<Edit['edit']> = new Set([
+  'setLabel',
+  'setAnnotation',
+  'removeLabel',
+  'removeAnnotation',
+]);
+
+/** `add` of a member needs its parent, and `remove` needs the member: else the request fails, whoever's it is. */
+function editMetadata(operations: PatchOperation[], object: unknown, edits: readonly Edit[]): void {
+  const metadata = at(object, 'metadata');
+  for (const [map, set, remove] of [
+    ['labels', 'setLabel', 'removeLabel'],
+    ['annotations', 'setAnnotation', 'removeAnnotation'],
+  ] as const) {
+    const existing = at(metadata, map);
+    const pairs = edits.flatMap((edit) => (edit.edit === set ? [[edit.key, edit.value] as const] : []));
+    addMapEntries(operations, `/metadata/${map}`, existing, pairs);
+    for (const edit of edits) {
+      if (edit.edit === remove && at(existing, edit.key) !== undefined) {
+        operations.push({ op: 'remove', path: `/metadata/${map}/${escapeSegment(edit.key)}` });
+      }
+    }
+  }
 }
 
 /** One path segment, escaped: RFC 6901, 3. */

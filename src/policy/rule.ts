@@ -21,7 +21,7 @@ export interface RequestMatch {
 }
 
 /** What of an object an UPDATE may change that a rule reads. Taints of the node lifecycle (`node.kubernetes.io/…`) do not count. */
-export type Change = 'labels' | 'taints';
+export type Change = 'labels' | 'taints' | 'verified';
 
 /** What a reason means and how to meet it: the source of docs/messages.md. */
 export interface ReasonText {

@@ -8,6 +8,7 @@ import type { CompiledPolicy } from './model/policy.ts';
 import { isControlPlane, typeOf } from './model/view.ts';
 import { alternativesOf, meetable } from './placement/constraints.ts';
 import { exclusionOf } from './placement/place.ts';
+import { quarantineId } from './quarantine.ts';
 import { conformanceFacts, conformanceId, controlPlaneCeiling } from './rules/node-conformance.ts';
 import { isWorkflowPod } from './workflow-pod.ts';
 
@@ -54,6 +55,11 @@ export function isNonConforming({ exempt, facts }: NodeStanding): boolean {
         verdict === 'violates' && (enforcement === 'enforce' || enforcement === 'quarantine'),
     )
   );
+}
+
+/** Whether the policy exempts a node, by its name, from quarantine. */
+export function isQuarantineExempt(node: Node, policy: CompiledPolicy, nowMs: number): boolean {
+  return exemptionFor(quarantineId, nobody, { kind: 'node', node, old: undefined }, policy, nowMs) !== undefined;
 }
 
 /** Whether a workflow pod leaves operator nodes open: it was made before the webhook, or past it. */

@@ -7,6 +7,10 @@ export interface MetricSources {
   readonly nodes: () => { readonly state: string; readonly count: number; readonly ageSeconds: number | undefined };
   /** Seconds of the Unix epoch; undefined before a certificate is loaded. */
   readonly certificateExpiry: () => number | undefined;
+  /** Undefined where no reconciler runs. */
+  readonly quarantine: () =>
+    | { readonly leading: boolean; readonly marked: number; readonly reported: number }
+    | undefined;
 }
 
 export interface Metrics extends AdmissionObserver {
@@ -15,6 +19,8 @@ export interface Metrics extends AdmissionObserver {
   auditLost(records: number): void;
   policyReload(outcome: 'success' | 'failure', digest: string, nowSeconds: number): void;
   certificateReload(outcome: 'success' | 'failure'): void;
+  /** The reconciler wrote the marks of a node, or failed to. */
+  marksWritten(outcome: 'success' | 'failure'): void;
   /** The policy was compared with the live webhook configurations. */
   configurationChecked(gaps: number): void;
   render(): Promise<{ readonly contentType: string; readonly text: string }>;
@@ -105,6 +111,24 @@ export function createMetrics(sources: MetricSources): Metrics {
     labelNames: ['outcome'],
     registers,
   });
+  const marksWritten = new Counter({
+    name: name('quarantine_writes_total'),
+    help: 'Writes of marks to nodes outside any admission request.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  for (const outcome of ['success', 'failure']) marksWritten.inc({ outcome }, 0);
+  gauge(registry, name('quarantined_nodes'), 'Nodes that bear the mark.', () => sources.quarantine()?.marked);
+  gauge(
+    registry,
+    name('quarantine_reported_nodes'),
+    'Nodes that violate a fact under quarantine and are not marked, since they were verified or there before; on the replica that leads.',
+    () => (sources.quarantine()?.leading === true ? sources.quarantine()?.reported : undefined),
+  );
+  gauge(registry, name('quarantine_leading'), '1 on the replica that sets marks.', () => {
+    const figures = sources.quarantine();
+    return figures === undefined ? undefined : Number(figures.leading);
+  });
   const configurationChecks = new Counter({
     name: name('configuration_checks_total'),
     help: 'Comparisons of the policy with the live webhook configurations.',
@@ -157,6 +181,7 @@ export function createMetrics(sources: MetricSources): Metrics {
       policyInfo.set({ digest }, 1);
       if (outcome === 'success') policyLoaded.set(nowSeconds);
     },
+    marksWritten: (outcome) => marksWritten.inc({ outcome }),
     configurationChecked(gaps) {
       configurationChecks.inc();
       configurationGaps = gaps;

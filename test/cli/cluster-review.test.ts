@@ -82,7 +82,9 @@ describe('a review of a cluster by its nodes', () => {
     expect((await review(['--nodes', nodesFile(oldKubelet), '--config', warned])).code).toBe(0);
     const control = await review(['--nodes', nodesFile(smallControl)]);
     expect(control.code).toBe(0);
-    expect(lines(control.stdout).join()).toContain('control-1 | control-plane | cpu | 4 | 12 for a control-plane node | violates (warn)');
+    expect(lines(control.stdout).join()).toContain(
+      'control-1 | control-plane | cpu | 4 | 12 for a control-plane node | violates (warn)',
+    );
     const exempt = policyFile({ exemptions: [{ reason: 'virtual kubelet', nodes: ['compute-1'] }] });
     const spared = await review(['--nodes', nodesFile(oldKubelet), '--config', exempt]);
     expect(spared.code).toBe(0);

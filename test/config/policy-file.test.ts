@@ -122,8 +122,8 @@ describe('a bad file is refused with file, line, path and what to write', () => 
     ],
     [
       'a rule that is not built yet',
-      `${head}rules:\n  node-quarantine: {enforcement: enforce}\n`,
-      'rules.node-quarantine is not known',
+      `${head}rules:\n  reserved-nodes: {enforcement: enforce}\n`,
+      'rules.reserved-nodes is not known',
     ],
     [
       'an unknown enforcement',

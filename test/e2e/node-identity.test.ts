@@ -68,7 +68,13 @@ interface Stored {
 
 const stored = async (): Promise<Stored> => (await plane.api.send('GET', '/api/v1/nodes/node-a')).body;
 const writes: Readonly<Record<string, Write>> = {
-  PUT: async (path, change, as) => plane.api.send('PUT', `${path}?dryRun=All`, change(await stored()), { as }),
+  PUT: async (path, change, as) => {
+    let answer = await plane.api.send('PUT', `${path}?dryRun=All`, change(await stored()), { as });
+    // Somebody else wrote the node between reading and writing.
+    while (answer.code === 409)
+      answer = await plane.api.send('PUT', `${path}?dryRun=All`, change(await stored()), { as });
+    return answer;
+  },
   PATCH: async (path, change, as) => {
     const { metadata, spec } = change(await stored());
     const body = {

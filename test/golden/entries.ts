@@ -82,7 +82,7 @@ export async function throughCore(golden: Case): Promise<Expected> {
   const object = inputObject(golden);
   const mutated = await ask('mutate', object);
   const validated = await ask('validate', apply(object, mutated.patch));
-  return expectedOf(validated.record, mutated.patch, validated.response);
+  return expectedOf([mutated.record, validated.record], mutated.patch, validated.response);
 }
 
 export async function throughHttp(golden: Case): Promise<Expected> {
@@ -114,9 +114,8 @@ export async function throughHttp(golden: Case): Promise<Expected> {
   const patch: Operation[] =
     typeof mutated.patch === 'string' ? JSON.parse(Buffer.from(mutated.patch, 'base64').toString()) : [];
   const response = await post('validate', apply(object, patch));
-  const record = records.at(-1);
-  if (record === undefined) throw new Error('no audit record');
-  return expectedOf(record, patch, response);
+  if (records.length !== 2) throw new Error('not two audit records');
+  return expectedOf(records, patch, response);
 }
 
 const endpointDefaults = { onClientError: () => undefined, now: () => 0 };
@@ -177,7 +176,7 @@ export async function throughCli(
 }
 
 function expectedOf(
-  record: AuditRecord,
+  records: readonly AuditRecord[],
   patch: readonly unknown[],
   response: Readonly<Record<string, unknown>> | Admission['response'],
 ): Expected {
@@ -191,10 +190,10 @@ function expectedOf(
   return {
     allowed,
     ...(status !== undefined && { status }),
-    findings: record.findings.map(findingLine),
+    findings: records.flatMap(({ findings }) => findings.map(findingLine)),
     warnings,
     patch: JSON.parse(JSON.stringify(patch)),
-    ...exemptionLines(record.exemptions),
+    ...exemptionLines(records.at(-1)?.exemptions ?? []),
   };
 }
 

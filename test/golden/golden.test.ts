@@ -57,6 +57,8 @@ describe('the set of golden cases', () => {
   });
 
   it('has a case for every reason of every rule, in the file of that name, that finds it', () => {
+    // Found only where mutation did not run; test/admission/quarantine.test.ts.
+    const beyond = ['node-quarantine/moved'];
     const missing: string[] = [];
     for (const { id, reasons } of rules) {
       for (const reason of Object.keys(reasons)) {
@@ -67,14 +69,14 @@ describe('the set of golden cases', () => {
         const notFound = cases.some(
           ({ expected }) => !expected.findings.some((line) => line.startsWith(`${id}/${reason} `)),
         );
-        if (!found || !notFound) missing.push(`${id}/${reason}`);
+        if ((!found || !notFound) && !beyond.includes(`${id}/${reason}`)) missing.push(`${id}/${reason}`);
       }
     }
     expect(missing).toEqual([]);
   });
 
   it('has no file for a rule or reason that does not exist', () => {
-    const topics = ['admitted', 'exempt', 'preset', 'injects', 'later-change'];
+    const topics = ['admitted', 'exempt', 'preset', 'injects', 'later-change', 'marks'];
     const extra = files.filter(({ rule, topic }) => {
       const known = rules.find(({ id }) => id === rule);
       return known === undefined || !(Object.keys(known.reasons).includes(topic) || topics.includes(topic));

@@ -160,7 +160,7 @@ describe('the gaps between a policy and the live webhook configurations', () => 
       );
     expect(served(own.certPem)).toEqual([]);
     expect(served(`${own.certPem}${own.caPem}`)).toEqual([]);
-    expect(served(selfSigned().certPem)).toHaveLength(5);
+    expect(served(selfSigned().certPem)).toHaveLength(6);
   });
 });
 

@@ -105,9 +105,8 @@ describe('which requests reach which webhook', () => {
       expect(reached(validating, resource, operation, namespace, labels)).toEqual(
         expected.map((scope) => `${scope}.validate.osmo-admission`),
       );
-      const mutated = expected.filter((scope) => scope !== 'nodes');
       expect(reached(mutating, resource, operation, namespace, labels)).toEqual(
-        mutated.map((scope) => `${scope}.mutate.osmo-admission`),
+        expected.map((scope) => `${scope}.mutate.osmo-admission`),
       );
     });
   }
@@ -172,18 +171,20 @@ describe('webhooks follow the policy', () => {
   const names = (sections: object, kind: 'Mutating' | 'Validating'): readonly string[] =>
     webhooksOf(policyOf(sections), kind).map(({ name }) => name.split('.')[0] ?? '');
 
-  it('nodes are mutated only where a taint is to be injected', () => {
-    expect(names({}, 'Mutating')).not.toContain('nodes');
+  it('nodes are mutated only where marks are kept or a taint is to be injected', () => {
+    const off = { 'node-quarantine': { enforcement: 'off' } };
+    expect(names({}, 'Mutating')).toContain('nodes');
+    expect(names({ rules: off }, 'Mutating')).not.toContain('nodes');
     expect(
       names(
-        { rules: { 'node-conformance': { taintOperatorNodes: { key: 'ops', effect: 'NoSchedule' } } } },
+        { rules: { ...off, 'node-conformance': { taintOperatorNodes: { key: 'ops', effect: 'NoSchedule' } } } },
         'Mutating',
       ),
     ).toContain('nodes');
   });
 
   it('a rule that is off needs none', () => {
-    expect(names({ rules: { placement: { enforcement: 'off' } } }, 'Mutating')).toEqual([]);
+    expect(names({ rules: { placement: { enforcement: 'off' } } }, 'Mutating')).toEqual(['nodes']);
     expect(
       names(
         { rules: { placement: { enforcement: 'off' }, 'operator-node-guard': { enforcement: 'off' } } },
@@ -193,7 +194,11 @@ describe('webhooks follow the policy', () => {
   });
 
   it('placement that only reports keeps its mutating webhook, so that a reload can switch it on', () => {
-    expect(names({ rules: { placement: { enforcement: 'warn' } } }, 'Mutating')).toEqual(['pods', 'pods-elsewhere']);
+    expect(names({ rules: { placement: { enforcement: 'warn' } } }, 'Mutating')).toEqual([
+      'pods',
+      'pods-elsewhere',
+      'nodes',
+    ]);
   });
 
   it('without workflow labels there is no webhook for other namespaces', () => {
@@ -235,11 +240,11 @@ describe('the whole installation', () => {
     ]);
   });
 
-  it('grants reading of nodes, of its own webhook configurations and of pods’ metadata, and nothing else', () => {
+  it('grants reading and marking of nodes, reading of its own webhook configurations and of pods, its own Lease, and nothing else', () => {
     const roles = objects.filter(({ kind }) => kind === 'ClusterRole');
     expect(roles.map(({ rules: granted }) => granted)).toEqual([
       [
-        { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch'] },
+        { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] },
         {
           apiGroups: ['admissionregistration.k8s.io'],
           resources: ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'],
@@ -249,7 +254,15 @@ describe('the whole installation', () => {
       ],
       [{ apiGroups: [''], resources: ['pods'], verbs: ['list'] }],
     ]);
-    expect(objects.filter(({ kind }) => kind === 'Role')).toEqual([]);
+    expect(one('Role').rules).toEqual([
+      { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+      {
+        apiGroups: ['coordination.k8s.io'],
+        resources: ['leases'],
+        resourceNames: ['osmo-admission-webhook-quarantine'],
+        verbs: ['get', 'update', 'delete'],
+      },
+    ]);
   });
 
   it('runs as Pod Security "restricted" asks, with a read-only root', () => {

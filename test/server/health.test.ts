@@ -7,6 +7,7 @@ import { createMetrics, type MetricSources } from '../../src/server/metrics.ts';
 
 const sources: MetricSources = {
   nodes: () => ({ state: 'synced', count: 6, ageSeconds: 3.5 }),
+  quarantine: () => undefined,
   certificateExpiry: () => 1_800_000_000,
 };
 
@@ -156,6 +157,7 @@ describe('/metrics', () => {
   it('has no age where none applies', async () => {
     const metrics = createMetrics({
       nodes: () => ({ state: 'unsynced', count: 0, ageSeconds: undefined }),
+      quarantine: () => undefined,
       certificateExpiry: () => undefined,
     });
     const found = samples((await metrics.render()).text);

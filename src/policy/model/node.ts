@@ -5,6 +5,10 @@ import type { Taint } from '../kube/taint.ts';
 export interface Node {
   readonly name: string;
   readonly labels: Labels;
+  /** The annotation `osmo-admission/verified`; undefined where it is not there. */
+  readonly verified: string | undefined;
+  /** `metadata.creationTimestamp` in milliseconds of the Unix epoch; undefined before the API server has set it. */
+  readonly createdAtMs: number | undefined;
   readonly taints: readonly Taint[];
   /** `spec.unschedulable`: the node is cordoned. */
   readonly unschedulable: boolean;
@@ -30,6 +34,12 @@ export interface NodeInfo {
   readonly kubeletVersion: string;
   readonly osImage: string;
 }
+
+/** Label of a node that new workflow pods stay off. Its value is `violated` or `awaited`. */
+export const markLabel = 'osmo-admission/quarantined';
+
+/** Annotation of a node that has met every quarantine fact as the type that is its value. */
+export const verifiedAnnotation = 'osmo-admission/verified';
 
 /** Jetson's kernels are named `5.15.148-tegra`. */
 export function isTegraKernel(kernelVersion: string): boolean {

@@ -81,6 +81,8 @@ export interface CompiledPolicy {
   readonly policy: Policy;
   /** Hex SHA-256 of the effective policy; names the policy in records and metrics. */
   readonly digest: string;
+  /** User name of the webhook's own service account; undefined outside a cluster. */
+  readonly ownUser: string | undefined;
   readonly workflowNamespaces: ReadonlySet<string>;
   readonly workflowLabels: readonly string[];
   /** Label values that mean operator, sorted: the exclusion's values. */

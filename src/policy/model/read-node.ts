@@ -1,6 +1,6 @@
 import type { Labels } from '../kube/labels.ts';
 import type { Taint } from '../kube/taint.ts';
-import type { Node, NodeAddress, NodeInfo } from './node.ts';
+import { type Node, type NodeAddress, type NodeInfo, verifiedAnnotation } from './node.ts';
 import {
   field,
   type JsonObject,
@@ -26,6 +26,8 @@ export function readNode(value: unknown, path: string): Node {
   return {
     name,
     labels: { ...readStringMap(field(metadata, 'labels'), `${path}.metadata.labels`) },
+    verified: readAnnotation(metadata, `${path}.metadata`),
+    createdAtMs: readTime(metadata, `${path}.metadata`),
     taints: readList(field(spec, 'taints'), `${path}.spec.taints`).map((taint, i) =>
       readTaint(taint, `${path}.spec.taints[${i}]`),
     ),
@@ -43,6 +45,7 @@ export function sameNode(a: Node, b: Node): boolean {
     a.name === b.name &&
     a.unschedulable === b.unschedulable &&
     a.ready === b.ready &&
+    a.verified === b.verified &&
     sameMap(a.labels, b.labels) &&
     sameMap(a.capacity, b.capacity) &&
     sameList(
@@ -72,6 +75,20 @@ function sameList<T>(a: readonly T[], b: readonly T[], same: (x: T, y: T) => boo
       return y !== undefined && same(x, y);
     })
   );
+}
+
+/** The one annotation that rules read: the others of a node are many and long. */
+function readAnnotation(metadata: JsonObject, path: string): string | undefined {
+  const annotations = readObject(field(metadata, 'annotations'), `${path}.annotations`);
+  return readString(field(annotations, verifiedAnnotation), `${path}.annotations[${verifiedAnnotation}]`);
+}
+
+function readTime(metadata: JsonObject, path: string): number | undefined {
+  const text = readString(field(metadata, 'creationTimestamp'), `${path}.creationTimestamp`);
+  if (text === undefined) return undefined;
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms)) throw new ShapeError(`${path}.creationTimestamp`, 'is no RFC 3339 time');
+  return ms;
 }
 
 function readTaint(value: unknown, path: string): Taint {

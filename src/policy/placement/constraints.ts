@@ -62,6 +62,7 @@ export function meetable(
 export function termHas(term: NodeSelectorTerm, wanted: Requirement): boolean {
   return term.matchExpressions.some(({ key, operator, values }) => {
     if (key !== wanted.key || operator !== wanted.operator) return false;
+    if (operator === 'DoesNotExist') return true;
     if (operator === 'NotIn') return wanted.values.every((value) => values.includes(value));
     return operator === 'In' && values.length > 0 && values.every((value) => wanted.values.includes(value));
   });

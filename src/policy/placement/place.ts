@@ -6,6 +6,7 @@ import { isTegraKernel, type Node } from '../model/node.ts';
 import type { Placement, Workload } from '../model/placement.ts';
 import type { CompiledPolicy, CompiledProfile } from '../model/policy.ts';
 import type { ClusterView } from '../model/view.ts';
+import { isQuarantineOn, quarantineClause } from '../quarantine.ts';
 import { alternativesOf, implies, isEmptyTerm, meetable, termHas } from './constraints.ts';
 
 /** What placement would do to a workflow pod, and what it has to say about it. */
@@ -62,6 +63,7 @@ export function place(
     edits.push(...missingTolerations(pod.placement.tolerations, profile.profile.tolerations));
   }
   if (exclusion !== undefined) expressions.push(exclusion);
+  if (isQuarantineOn(policy)) expressions.push(quarantineClause);
   edits.push(...missingExpressions(pod.placement, expressions));
   return {
     profile,

@@ -1,8 +1,15 @@
 import type { BoundRule } from '../rule.ts';
 import { nodeConformance } from './node-conformance.ts';
 import { nodeIdentity } from './node-identity.ts';
+import { nodeQuarantine } from './node-quarantine.ts';
 import { operatorNodeGuard } from './operator-node-guard.ts';
 import { placement } from './placement.ts';
 
 /** Every rule, in the order in which findings are listed. Schema, defaults, docs and routes are assembled from this list. */
-export const rules: readonly BoundRule[] = [operatorNodeGuard, placement, nodeConformance, nodeIdentity];
+export const rules: readonly BoundRule[] = [
+  operatorNodeGuard,
+  placement,
+  nodeConformance,
+  nodeQuarantine,
+  nodeIdentity,
+];

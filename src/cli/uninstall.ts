@@ -1,0 +1,54 @@
+import { defaultNamespace, productName, quarantineLeaseName } from '../manifests/objects.ts';
+import { describeFlags, type Flags, parseFlags } from './flags.ts';
+import { type CliIo, exitCodes, UsageError } from './io.ts';
+
+const flags: Flags = {
+  kubeconfig: { type: 'string', value: 'FILE', help: 'The cluster.', env: 'KUBECONFIG' },
+  namespace: {
+    type: 'string',
+    short: 'n',
+    value: 'NAMESPACE',
+    help: 'Where the webhook is installed there.',
+    default: defaultNamespace,
+  },
+  help: { type: 'boolean', short: 'h', help: 'Print this help.' },
+};
+
+export const uninstallHelp = `Takes away what the webhook leaves on a cluster beside what is installed: run it before you delete the installation.
+
+Usage:
+  osmo-admission uninstall --kubeconfig FILE [-n NAMESPACE]
+
+First the webhook configurations, since otherwise the marks would come back; then the label ${'osmo-admission/quarantined'} and the annotation
+osmo-admission/verified of every node; then the Lease. What is gone already is passed over, so that it can be run again.
+
+Flags:
+${describeFlags(flags)}
+
+Exit codes:
+  0  nothing is left
+  2  something could not be taken away, or called wrongly
+`;
+
+/** `osmo-admission uninstall`. */
+export async function uninstall(args: readonly string[], io: CliIo): Promise<number> {
+  const parsed = parseFlags(args, flags, io.env);
+  if (parsed.boolean('help')) {
+    io.stdout(uninstallHelp);
+    return exitCodes.ok;
+  }
+  const kubeconfig = parsed.string('kubeconfig');
+  if (kubeconfig === undefined) throw new UsageError('give the cluster: --kubeconfig FILE');
+  // Loaded here, so that the other commands start without a client's libraries.
+  const { removeTraces } = await import('./remove-traces.ts');
+  await removeTraces(
+    {
+      kubeconfig,
+      configurations: productName,
+      namespace: parsed.string('namespace') ?? defaultNamespace,
+      lease: quarantineLeaseName,
+    },
+    io,
+  );
+  return exitCodes.ok;
+}

@@ -1,0 +1,125 @@
+import type { Fact } from './facts/fact.ts';
+import { factsOf } from './facts/index.ts';
+import type { Reason } from './facts/reasons.ts';
+import type { ConformanceSettings } from './facts/settings.ts';
+import { label } from './kube/labels.ts';
+import type { Requirement } from './kube/node-selector.ts';
+import { markLabel, type Node } from './model/node.ts';
+import type { CompiledPolicy } from './model/policy.ts';
+import { isControlPlane, typeOf } from './model/view.ts';
+
+/*
+ * Quarantine by label. A node that violates a fact under `quarantine`, or still owes one that is awaited, bears the mark, and every workflow
+ * pod stays off it by its node affinity. A label, no taint: a taint would starve the very pods (driver, feature discovery) that deliver the
+ * facts, and kubelets check affinity also for pods that skip the scheduler.
+ */
+
+/** What the webhook itself keeps on a node. */
+export interface Marks {
+  /** `violated` or `awaited`; undefined for none. Whatever somebody else writes there is kept as it is until it is set right. */
+  readonly mark: string | undefined;
+  /** The type as which the node has met every quarantine fact. */
+  readonly verified: string | undefined;
+}
+
+export const quarantineId = 'node-quarantine';
+
+/** The clause of the exclusion that keeps a workflow pod off marked nodes. */
+export const quarantineClause: Requirement = { key: markLabel, operator: 'DoesNotExist', values: [] };
+
+/** On: the rule is enforced, after the preset. */
+export function isQuarantineOn(policy: CompiledPolicy): boolean {
+  return policy.enforcementOf(quarantineId, '') === 'enforce';
+}
+
+export function marksOf(node: Node): Marks {
+  return { mark: label(node.labels, markLabel), verified: node.verified };
+}
+
+/** What the annotation says of a node of this type. */
+export function verifiedAs(node: Node, policy: CompiledPolicy): string {
+  return typeOf(node, policy) ?? 'untyped';
+}
+
+/** Verified as what it is now: as another type it was, it is judged anew. */
+export function isVerified(node: Node, policy: CompiledPolicy): boolean {
+  return node.verified === verifiedAs(node, policy);
+}
+
+export type Standing = 'meets' | 'violates' | 'unknown';
+
+/** How a node stands to the facts under `quarantine`: it meets where none is violated and each that can be violated is met, none at all too. */
+export function quarantineStanding(node: Node, policy: CompiledPolicy): Standing {
+  const facts = quarantineFacts(node, policy);
+  if (facts.some(({ verdict }) => verdict === 'violates')) return 'violates';
+  return facts.some(({ reason, verdict }) => verdict === 'unknown' && canViolate(reason, settingsOf(policy)))
+    ? 'unknown'
+    : 'meets';
+}
+
+/** The facts that a node is quarantined for. A control-plane node is answered with a warning at most, so none of it. */
+export function quarantineFacts(node: Node, policy: CompiledPolicy): readonly Fact[] {
+  const settings = settingsOf(policy);
+  if (isControlPlane(node, policy) && settings.controlPlaneAtMost !== 'enforce') return [];
+  return factsOf(node, policy, settings).filter(
+    ({ reason }) => policy.enforcementOf('node-conformance', reason) === 'quarantine',
+  );
+}
+
+/** CUDA without a toolkit label and JetPack without a label can show that a node meets, never that it violates. */
+export function canViolate(reason: Reason, { cuda, jetpack }: ConformanceSettings): boolean {
+  if (reason === 'cuda') return cuda.toolkitLabel !== '';
+  return reason !== 'jetpack' || jetpack.label !== '' || jetpack.l4tLabel !== '';
+}
+
+/** True while a fact that the policy awaits is not known of the node. */
+export function owesAwaited(node: Node, policy: CompiledPolicy, awaited: readonly Reason[]): boolean {
+  return quarantineFacts(node, policy).some(({ reason, verdict }) => verdict === 'unknown' && awaited.includes(reason));
+}
+
+/** Marks of a node that registers, from its facts alone: whatever its kubelet wrote there does not count. */
+export function marksAtCreate(node: Node, policy: CompiledPolicy, awaited: readonly Reason[]): Marks {
+  const standing = quarantineStanding(node, policy);
+  if (standing === 'violates') return { mark: 'violated', verified: undefined };
+  if (standing === 'meets') return { mark: undefined, verified: verifiedAs(node, policy) };
+  return { mark: owesAwaited(node, policy, awaited) ? 'awaited' : undefined, verified: undefined };
+}
+
+/** Marks of a node that changes: those that it had, until its facts meet. Whatever the writer wrote there does not count. */
+export function marksAtUpdate(node: Node, old: Node, policy: CompiledPolicy): Marks {
+  return quarantineStanding(node, policy) === 'meets'
+    ? { mark: undefined, verified: verifiedAs(node, policy) }
+    : marksOf(old);
+}
+
+export interface ReconcileInput {
+  readonly node: Node;
+  readonly policy: CompiledPolicy;
+  readonly awaited: readonly Reason[];
+  readonly awaitForMs: number;
+  /** When quarantine was switched on: a node that was there before is reported, never marked. */
+  readonly onSinceMs: number;
+  readonly nowMs: number;
+}
+
+/** Marks that a node should have, seen from outside any request: what admission missed, facts that came late, and times. */
+export function marksDue(input: ReconcileInput): Marks {
+  const { node, policy, awaited, awaitForMs, onSinceMs, nowMs } = input;
+  const marks = marksOf(node);
+  const standing = quarantineStanding(node, policy);
+  if (standing === 'meets') return { mark: undefined, verified: verifiedAs(node, policy) };
+  if (isVerified(node, policy)) return { mark: undefined, verified: marks.verified };
+  const isNew = node.createdAtMs !== undefined && node.createdAtMs >= onSinceMs;
+  if (standing === 'violates') {
+    return { ...marks, mark: isNew || marks.mark !== undefined ? 'violated' : undefined };
+  }
+  // Unknown never lifts what was violated.
+  if (marks.mark === 'violated') return marks;
+  const endsAtMs = (node.createdAtMs ?? nowMs) + awaitForMs;
+  const owes = owesAwaited(node, policy, awaited) && nowMs < endsAtMs && (isNew || marks.mark !== undefined);
+  return { ...marks, mark: owes ? 'awaited' : undefined };
+}
+
+function settingsOf(policy: CompiledPolicy): ConformanceSettings {
+  return policy.settings.get('node-conformance') as ConformanceSettings;
+}

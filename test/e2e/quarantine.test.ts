@@ -1,0 +1,296 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { stringify } from 'yaml';
+import type { ApiAnswer, SendOptions } from '../cluster/api-client.ts';
+import { type ControlPlane, kwokAnnotation, runCommand, startControlPlane } from '../cluster/control-plane.ts';
+import { type Installation, install, namespace, prepareCluster, root } from '../cluster/installation.ts';
+import { eventually } from '../cluster/wait.ts';
+import { fixtureNode, type KubeObject } from '../support/fixtures.ts';
+import { apply } from '../support/json-patch.ts';
+
+/* Quarantine by label, from the registration of a node to the label that frees it, with the real scheduler in between. */
+
+type User = NonNullable<SendOptions['as']>;
+
+const mark = 'osmo-admission/quarantined';
+const verified = 'osmo-admission/verified';
+const driver = 'nvidia.com/cuda.driver-version.full';
+const admin: User = { user: 'root', groups: ['system:masters'] };
+const kubelet = (name: string): User => ({
+  user: `system:node:${name}`,
+  groups: ['system:nodes', 'system:authenticated'],
+});
+const merge = { contentType: 'application/merge-patch+json' };
+
+let plane: ControlPlane;
+let webhook: Installation;
+
+const policy = (quarantine: object = {}, conformance: object = {}): string =>
+  stringify({
+    apiVersion: 'osmo-admission/v1alpha1',
+    kind: 'AdmissionPolicy',
+    rules: { 'node-quarantine': quarantine, 'node-conformance': conformance },
+  });
+
+beforeAll(async () => {
+  plane = await startControlPlane(inject('binaries'));
+  await prepareCluster(plane);
+  // There before anybody heard of quarantine.
+  await register('older', '535.104.05');
+  webhook = await install(plane, { policy: policy() });
+  await eventually('a replica leads', async () =>
+    /^osmo_admission_quarantine_leading 1$/m.test(await webhook.metrics()),
+  );
+  // The Lease's time has a resolution of a second.
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+}, 120_000);
+
+afterAll(() => plane?.close(), 60_000);
+
+/** A GPU node as its kubelet registers it, kept Ready by kwok; the driver's label comes later where it is undefined. */
+async function register(name: string, version?: string): Promise<ApiAnswer> {
+  const labels = { ...Object(Object(fixtureNode('gpu-1').metadata).labels), 'kubernetes.io/hostname': name };
+  for (const key of Object.keys(labels)) if (key.startsWith('nvidia.com/cuda.driver')) delete labels[key];
+  const node = apply(fixtureNode('gpu-1'), [
+    {
+      op: 'replace',
+      path: '/metadata',
+      value: {
+        name,
+        annotations: kwokAnnotation,
+        labels: { ...labels, ...(version !== undefined && { [driver]: version }) },
+      },
+    },
+  ]) as KubeObject;
+  return plane.api.send('POST', '/api/v1/nodes', node, { as: kubelet(name) });
+}
+
+async function marks(name: string): Promise<{ mark: string | undefined; verified: string | undefined }> {
+  const { body } = await plane.api.send('GET', `/api/v1/nodes/${name}`);
+  return { mark: body.metadata.labels[mark], verified: body.metadata.annotations?.[verified] };
+}
+
+const setLabels = (name: string, labels: object, options: SendOptions = {}, path = ''): Promise<ApiAnswer> =>
+  plane.api.send('PATCH', `/api/v1/nodes/${name}${path}`, { metadata: { labels } }, { ...merge, ...options });
+
+/** A workflow pod that wants this very node. */
+async function podFor(name: string, node: string): Promise<string> {
+  const { code, body } = await plane.api.send('POST', '/api/v1/namespaces/osmo-workflows/pods', {
+    ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'osmo-workflows' } },
+    spec: {
+      nodeSelector: { 'kubernetes.io/hostname': node },
+      containers: [{ name: 'c', image: 'x', resources: { limits: { 'nvidia.com/gpu': '1' } } }],
+    },
+  });
+  if (code !== 201) throw new Error(body.message);
+  return name;
+}
+
+const nodeOfPod = async (name: string, where = 'osmo-workflows'): Promise<string> =>
+  (await plane.api.send('GET', `/api/v1/namespaces/${where}/pods/${name}`)).body.spec.nodeName ?? '';
+
+describe('a node whose driver turns out too old', () => {
+  it('bears the mark when it registers with that label, and one without it bears none', async () => {
+    expect((await register('bad', '535.104.05')).code).toBe(201);
+    expect(await marks('bad')).toEqual({ mark: 'violated', verified: undefined });
+    expect((await register('late')).code).toBe(201);
+    expect(await marks('late')).toEqual({ mark: undefined, verified: undefined });
+    expect((await register('good', '550.144.03')).code).toBe(201);
+    expect(await marks('good')).toEqual({ mark: undefined, verified: 'gpu' });
+  });
+
+  it('is marked by the reconciler when the label comes later', async () => {
+    expect((await setLabels('late', { [driver]: '535.104.05' })).code).toBe(200);
+    await eventually('the mark', async () => (await marks('late')).mark === 'violated');
+  });
+
+  it('stays free of new workflow pods; one for a good node is bound', async () => {
+    await podFor('waits', 'bad');
+    await podFor('runs', 'good');
+    await eventually('the good node has its pod', async () => (await nodeOfPod('runs')) === 'good');
+    const { body } = await plane.api.send('GET', '/api/v1/namespaces/osmo-workflows/pods/waits');
+    expect(body.spec.nodeName).toBeUndefined();
+    expect(JSON.stringify(body.status.conditions)).toContain("didn't match Pod's node affinity/selector");
+  });
+
+  it('is freed by the label of a feature discovery whose pod the scheduler put onto the marked node, in the same request', async () => {
+    // The pod of a DaemonSet, with a service account of its own; this test plays what runs in it, by a token that is bound to the pod.
+    await plane.apply(
+      ['apply', '-f', '-'],
+      [
+        { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'gpu-operator' } },
+        { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'discovery', namespace: 'gpu-operator' } },
+        {
+          apiVersion: 'rbac.authorization.k8s.io/v1',
+          kind: 'ClusterRole',
+          metadata: { name: 'discovery' },
+          rules: [{ apiGroups: [''], resources: ['nodes'], verbs: ['get', 'patch'] }],
+        },
+        {
+          apiVersion: 'rbac.authorization.k8s.io/v1',
+          kind: 'ClusterRoleBinding',
+          metadata: { name: 'discovery' },
+          roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'discovery' },
+          subjects: [{ kind: 'ServiceAccount', name: 'discovery', namespace: 'gpu-operator' }],
+        },
+        {
+          apiVersion: 'apps/v1',
+          kind: 'DaemonSet',
+          metadata: { name: 'discovery', namespace: 'gpu-operator' },
+          spec: {
+            selector: { matchLabels: { app: 'discovery' } },
+            template: {
+              metadata: { labels: { app: 'discovery' } },
+              spec: {
+                serviceAccountName: 'discovery',
+                nodeSelector: { 'kubernetes.io/hostname': 'bad' },
+                tolerations: [{ operator: 'Exists' }],
+                containers: [{ name: 'c', image: 'x' }],
+              },
+            },
+          },
+        },
+      ],
+    );
+    let pod = '';
+    await eventually('its pod runs on the marked node', async () => {
+      const pods = await plane.api.list('/api/v1/namespaces/gpu-operator/pods');
+      const found = pods.find(({ spec }) => Object(spec).nodeName === 'bad');
+      pod = found === undefined ? '' : Object(found.metadata).name;
+      return pod !== '';
+    });
+    expect((await marks('bad')).mark).toBe('violated');
+    const { stdout: token } = await plane.apply([
+      ...[
+        'create',
+        'token',
+        'discovery',
+        '-n',
+        'gpu-operator',
+        '--bound-object-kind',
+        'Pod',
+        '--bound-object-name',
+        pod,
+      ],
+    ]);
+    const kubeconfig = plane.writeKubeconfig('discovery', token.trim());
+    const patch = JSON.stringify({ metadata: { labels: { [driver]: '550.144.03' } } });
+    const said = await plane.kubectl([
+      ...['--kubeconfig', kubeconfig, 'patch', 'node', 'bad', '--type', 'merge', '-p', patch, '-o', 'json'],
+    ]);
+    expect(said.stderr).toBe('');
+    // Not later: the answer to that very request.
+    const { labels, annotations } = JSON.parse(said.stdout).metadata;
+    expect(labels[mark]).toBeUndefined();
+    expect(annotations[verified]).toBe('gpu');
+    await eventually('the pod that waited is bound', async () => (await nodeOfPod('waits')) === 'bad');
+  });
+});
+
+describe('a mark', () => {
+  it.each([
+    ['its kubelet', kubelet('late'), ''],
+    ['its kubelet, through the status', kubelet('late'), '/status'],
+    ['a user', admin, ''],
+    ['a user, through the status', admin, '/status'],
+  ])('that %s takes away is back in the same request, which passes', async (_, as, path) => {
+    const { code, body } = await setLabels('late', { [mark]: null, heard: String(Date.now()) }, { as }, path);
+    expect(code).toBe(200);
+    expect(body.metadata.labels[mark]).toBe('violated');
+    expect(body.metadata.labels.heard).toBeDefined();
+    await eventually('it is recorded', () =>
+      webhook
+        .records()
+        .some(
+          ({ user, findings }) => user.username === as.user && findings.some(({ reason }) => reason === 'restored'),
+        ),
+    );
+  });
+
+  it('is not had by writing it, nor is the annotation', async () => {
+    const { body } = await setLabels('good', { [mark]: 'violated' }, { as: admin });
+    expect(body.metadata.labels[mark]).toBeUndefined();
+    const forged = { metadata: { annotations: { [verified]: 'gpu' } } };
+    for (const path of ['', '/status']) {
+      const answer = await plane.api.send('PATCH', `/api/v1/nodes/late${path}`, forged, {
+        ...merge,
+        as: kubelet('late'),
+      });
+      expect(answer.code).toBe(200);
+      expect(answer.body.metadata.annotations[verified]).toBeUndefined();
+    }
+  });
+
+  it('stays where the driver’s label is dropped', async () => {
+    expect((await setLabels('late', { [driver]: null })).body.metadata.labels[mark]).toBe('violated');
+    await setLabels('late', { [driver]: '535.104.05' });
+  });
+});
+
+describe('what is older or verified', () => {
+  it('is reported and never marked: a node from before, and a verified one after a minimum was raised', async () => {
+    webhook.writePolicy(policy({}, { driver: { minimum: '560.0.0' } }));
+    await eventually('both are reported', () =>
+      ['older', 'good'].every((name) =>
+        webhook.log().some(({ message, node }) => String(message).startsWith('a node violates') && node === name),
+      ),
+    );
+    expect((await marks('older')).mark).toBeUndefined();
+    expect((await marks('good')).mark).toBeUndefined();
+    expect(await webhook.metrics()).toMatch(/^osmo_admission_quarantine_reported_nodes [1-9]$/m);
+    webhook.writePolicy(policy());
+  });
+});
+
+describe('the reconciler', () => {
+  it('writes nothing while nothing changes', async () => {
+    const writes = async (): Promise<string> =>
+      /quarantine_writes_total\{outcome="success"\} (\d+)/.exec(await webhook.metrics())?.[1] ?? '';
+    const before = await writes();
+    await new Promise((resolve) => setTimeout(resolve, 12_000));
+    expect(await writes()).toBe(before);
+  });
+
+  it('marks a new node that registered while the webhook was away, and not an older one', async () => {
+    await webhook.stopServer();
+    expect((await register('unseen', '535.104.05')).code).toBe(201);
+    expect(await marks('unseen')).toEqual({ mark: undefined, verified: undefined });
+    await webhook.startServer();
+    await eventually('the mark', async () => (await marks('unseen')).mark === 'violated', 60_000);
+    expect((await marks('older')).mark).toBeUndefined();
+  });
+});
+
+describe('switched off', () => {
+  it('by the policy, leaves no mark, annotation or Lease; and on again marks no node that was there', async () => {
+    webhook.writePolicy(policy({ enforcement: 'off' }));
+    const lease = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/osmo-admission-webhook-quarantine`;
+    await eventually('the Lease is gone', async () => (await plane.api.send('GET', lease)).code === 404, 60_000);
+    for (const name of ['older', 'bad', 'late', 'good', 'unseen'])
+      expect(await marks(name)).toEqual({ mark: undefined, verified: undefined });
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    webhook.writePolicy(policy());
+    await eventually('the Lease is there', async () => (await plane.api.send('GET', lease)).code === 200, 60_000);
+    await eventually('good nodes are verified', async () => (await marks('good')).verified === 'gpu');
+    for (const name of ['older', 'late', 'unseen']) expect((await marks(name)).mark).toBeUndefined();
+  });
+
+  it('by uninstalling, leaves nothing either, though the server still runs', async () => {
+    await register('last', '535.104.05');
+    expect((await marks('last')).mark).toBe('violated');
+    const command = ['uninstall', '--kubeconfig', plane.kubeconfig()];
+    const said = await runCommand(join(root, 'bin', 'osmo-admission'), command);
+    expect(said.code).toBe(0);
+    expect(said.stdout).toMatch(/^deleted mutatingwebhookconfigurations\/osmo-admission-webhook\ndeleted validating/);
+    await new Promise((resolve) => setTimeout(resolve, 7_000));
+    const nodes = await plane.api.list('/api/v1/nodes');
+    // Not managedFields: that is the API server's own memory of who wrote what.
+    for (const { metadata } of nodes) {
+      const { labels, annotations } = Object(metadata);
+      expect(JSON.stringify([labels, annotations])).not.toContain('osmo-admission/');
+    }
+    const leases = await plane.api.list(`/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`);
+    expect(leases).toEqual([]);
+    expect((await runCommand(join(root, 'bin', 'osmo-admission'), command)).stdout).toBe('');
+  }, 120_000);
+});
