@@ -187,7 +187,9 @@ describe('under others: enforce', () => {
   }
 
   it('heartbeats of kubelets pass, and none of them reaches the webhook', async () => {
-    const before = webhook.records().length;
+    // One for each request that is judged; mutation makes another.
+    const judged = (): number => webhook.records().filter(({ phase }) => phase === 'validate').length;
+    const before = judged();
     const status = { conditions: [{ type: 'Ready', status: 'True', reason: 'KubeletReady', message: String(before) }] };
     const options = { as: kubelet, contentType: 'application/strategic-merge-patch+json' };
     for (let i = 0; i < 20; i++) {
@@ -196,7 +198,7 @@ describe('under others: enforce', () => {
     }
     // The same with a label is seen, so that the counter is known to count.
     await plane.api.send('PATCH', `${node}/status`, { metadata: { labels: { seen: 'yes' } } }, options);
-    await eventually('the label is recorded', () => webhook.records().length > before);
-    expect(webhook.records().length).toBe(before + 1);
+    await eventually('the label is recorded', () => judged() > before);
+    expect(judged()).toBe(before + 1);
   });
 });
