@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { stringify } from 'yaml';
 import type { ApiAnswer, SendOptions } from '../cluster/api-client.ts';
-import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
+import { type ControlPlane, kwokAnnotation, startControlPlane } from '../cluster/control-plane.ts';
 import { type Installation, install, prepareCluster } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
 import { nodeOf } from './support/watched-cluster.ts';
@@ -52,8 +52,19 @@ beforeAll(async () => {
       },
     ],
   );
-  const created = await plane.api.send('POST', '/api/v1/nodes', nodeOf('node-a', 'compute'), { as: kubelet });
+  const kept = { ...nodeOf('node-a', 'compute') };
+  const body = { ...kept, metadata: { ...Object(kept.metadata), annotations: kwokAnnotation } };
+  const created = await plane.api.send('POST', '/api/v1/nodes', body, { as: kubelet });
   expect(created.code).toBe(201);
+  // Settled: a taint of the node lifecycle between reading and writing would make a kubelet's PUT one that changes taints.
+  let version = '';
+  await eventually('nobody else writes the node', async () => {
+    const before = version;
+    const { metadata, spec } = await stored();
+    version = String(metadata.resourceVersion);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    return version === before && !JSON.stringify(spec).includes('not-ready');
+  });
 }, 120_000);
 
 afterAll(() => plane?.close(), 60_000);

@@ -268,6 +268,7 @@ describe('the records', () => {
     for (const decision of ['allow', 'deny']) {
       expect(named.filter((entry) => entry.decision === decision).length).toBeGreaterThan(5);
     }
+    await eventually('all are written', () => named.every(({ hash }) => webhook.recordsByHash().has(hash)));
     const ours = webhook.recordsByHash();
     expect(named.filter(({ hash }) => !ours.has(hash))).toEqual([]);
     // One record for each call.
@@ -282,7 +283,9 @@ describe('the records', () => {
       'pods.validate.osmo-admission/decision': 'deny',
       'pods.validate.osmo-admission/rules': 'operator-node-guard,placement',
     });
-    const record = webhook.recordsByHash().get(String(event['pods.validate.osmo-admission/record-hash']));
+    const hash = String(event['pods.validate.osmo-admission/record-hash']);
+    await eventually('the record is written', () => webhook.recordsByHash().has(hash));
+    const record = webhook.recordsByHash().get(hash);
     expect(record).toMatchObject({
       phase: 'validate',
       decision: 'deny',
