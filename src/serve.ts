@@ -15,6 +15,7 @@ import { compileDefaults, createPolicyParser } from './config/parse.ts';
 import { type PolicyStore, startPolicyStore } from './config/policy-store.ts';
 import type { Log } from './config/watch-files.ts';
 import { productName, quarantineLeaseName } from './manifests/objects.ts';
+import { serviceAccountUser } from './policy/model/request.ts';
 import type { NodeSource } from './policy/model/snapshot.ts';
 import { rules } from './policy/rules/index.ts';
 import { isQuarantineExempt } from './policy/standing.ts';
@@ -22,7 +23,6 @@ import { createAdmissionEndpoint } from './server/admission-endpoint.ts';
 import { createAdmissionListener, createApp } from './server/app.ts';
 import { startCertificates } from './server/certificates.ts';
 import { type ConfigurationCheck, startConfigurationCheck } from './server/configuration-check.ts';
-import { parseGoDuration } from './server/go-duration.ts';
 import { type Check, createHealthApp } from './server/health.ts';
 import { createMetrics, type Metrics } from './server/metrics.ts';
 import { startServer } from './server/start-server.ts';
@@ -47,7 +47,7 @@ const leaseDurationMs = 15_000;
 
 /** `osmo-admission serve`: wires everything, runs until a signal, drains. */
 export async function serve(args: readonly string[], io: CliIo, world: ServeWorld): Promise<number> {
-  const settings = readServeFlags(args, io.env, parseGoDuration);
+  const settings = readServeFlags(args, io.env);
   if (settings === 'help') {
     io.stdout(serveHelp);
     return exitCodes.ok;
@@ -215,7 +215,7 @@ async function loadPolicies(
   onChange: () => void,
 ): Promise<PolicyStore> {
   const ownNamespace = settings.namespace;
-  const ownUser = `system:serviceaccount:${ownNamespace}:${settings.serviceAccount}`;
+  const ownUser = serviceAccountUser(`${ownNamespace}/${settings.serviceAccount}`);
   if (settings.config === undefined) {
     const policy = compileDefaults({ rules, ownNamespace, ownUser });
     metrics.policyReload('success', policy.digest, world.now() / 1000);

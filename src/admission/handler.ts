@@ -2,7 +2,7 @@ import type { Answer, ReviewHandler } from '../policy/model/handler.ts';
 import type { AdmissionObserver } from '../policy/model/observer.ts';
 import { ShapeError } from '../policy/model/read.ts';
 import type { AuditSink } from '../policy/model/record.ts';
-import type { AdmissionRequest, Phase } from '../policy/model/request.ts';
+import { type AdmissionRequest, baseOf, type Phase } from '../policy/model/request.ts';
 import type { BoundRule } from '../policy/rule.ts';
 import type { Admission, Admit } from './admit.ts';
 import { reviewAnswer, statusAnswer } from './response.ts';
@@ -21,7 +21,7 @@ export function createReviewHandler(options: HandlerOptions): ReviewHandler {
   const { admit, audit, observer, log } = options;
   // A subresource of a resource that rules cover is answered, judged or not.
   const resources = new Set(
-    options.rules.flatMap(({ on }) => on.map(({ group, resource }) => `${group}/${resource.split('/')[0]}`)),
+    options.rules.flatMap(({ on }) => on.map(({ group, resource }) => `${group}/${baseOf(resource)}`)),
   );
 
   const settle = ({ response, record }: Admission): Answer => {

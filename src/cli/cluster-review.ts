@@ -1,32 +1,19 @@
 import { reasons as allReasons } from '../policy/facts/reasons.ts';
 import { clip } from '../policy/kube/text.ts';
-import type { Node } from '../policy/model/node.ts';
-import type { Workload } from '../policy/model/placement.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
-import { isNonConforming, lacksExclusion, type NodeStanding, nodeStanding } from '../policy/standing.ts';
-
-/** A pod that runs or waits, as a review of the cluster sees it. */
-export interface StandingPod {
-  readonly pod: Workload;
-  /** `Pending` or `Running`. */
-  readonly phase: string;
-}
-
-/** What stands in a cluster. `pods` is undefined where nobody could look: nodes from a file. */
-export interface StandingCluster {
-  readonly nodes: readonly Node[];
-  readonly pods: readonly StandingPod[] | undefined;
-  /** Objects that could not be read, with what is wrong with each. */
-  readonly unread: readonly string[];
-}
+import {
+  isNonConforming,
+  lacksExclusion,
+  type NodeStanding,
+  nodeStanding,
+  type StandingCluster,
+} from '../policy/standing.ts';
 
 export interface ClusterReview {
   readonly nodes: readonly NodeStanding[];
   /** Workflow pods that leave operator nodes open. */
   readonly pods: readonly OpenPod[] | undefined;
   readonly unread: readonly string[];
-  /** A node violates what the policy would refuse or mark it for. */
-  readonly nonConforming: boolean;
 }
 
 export interface OpenPod {
@@ -53,7 +40,7 @@ export function reviewCluster(
       node: pod.placement.nodeName ?? '',
     }))
     .sort((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1));
-  return { nodes: standings, pods: open, unread, nonConforming: standings.some(isNonConforming) };
+  return { nodes: standings, pods: open, unread };
 }
 
 /** For people: every requirement that is not met, then the guide's matrix, then pods. */

@@ -93,3 +93,5 @@ export function describeFlags(flags: Flags): string {
     })
     .join('\n');
 }
+
+export const helpFlag: Flag = { type: 'boolean', short: 'h', help: 'Print this help.' };

@@ -1,13 +1,13 @@
 import type { Admission, Admit } from '../admission/admit.ts';
 import { readReview } from '../admission/review.ts';
+import { conformanceFacts } from '../policy/facts/conformance.ts';
 import type { Fact } from '../policy/facts/fact.ts';
 import type { PatchOperation } from '../policy/model/edit.ts';
 import type { DecidedFinding } from '../policy/model/finding.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import { field, isObject, readObject, readString, ShapeError } from '../policy/model/read.ts';
 import { readRequest, resourceOf } from '../policy/model/read-request.ts';
-import type { AdmissionRequest, Requester } from '../policy/model/request.ts';
-import { conformanceFacts } from '../policy/rules/node-conformance.ts';
+import { type AdmissionRequest, pathOf, type Requester } from '../policy/model/request.ts';
 import { applyPatch } from './apply-patch.ts';
 import type { ManifestObject } from './manifests.ts';
 
@@ -112,7 +112,7 @@ function noteOf(request: AdmissionRequest, { rules, exemptions }: Admission['eva
   if (rules.length > 0) return '';
   if (exemptions.length > 0) return `exempt: ${exemptions.map(({ reason }) => reason).join(', ')}`;
   if (request.operation !== 'CREATE' || request.subject === undefined) {
-    return `no rule covers ${request.operation} of ${request.resource.resource}${request.subResource === '' ? '' : `/${request.subResource}`}`;
+    return `no rule covers ${request.operation} of ${pathOf(request)}`;
   }
   return 'no workflow pod: not in a workflow namespace, and without the workflow labels';
 }

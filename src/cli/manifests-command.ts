@@ -6,7 +6,7 @@ import { buildManifests } from '../manifests/build.ts';
 import { defaultNamespace } from '../manifests/objects.ts';
 import { isDns1123Label } from '../policy/kube/names.ts';
 import { rules } from '../policy/rules/index.ts';
-import { describeFlags, type Flags, parseFlags } from './flags.ts';
+import { describeFlags, type Flags, helpFlag, parseFlags } from './flags.ts';
 import { type CliIo, exitCodes, UsageError } from './io.ts';
 import { printLacks } from './lacks.ts';
 import { readText } from './review.ts';
@@ -41,7 +41,7 @@ const flags: Flags = {
     value: 'DIR',
     help: 'Write one file per step there instead of everything to standard output.',
   },
-  help: { type: 'boolean', short: 'h', help: 'Print this help.' },
+  help: helpFlag,
 };
 
 export const manifestsHelp = `Prints what an installation consists of: workload, RBAC, cert-manager certificates, webhook configurations.

@@ -3,7 +3,8 @@ import { printDefaults } from '../config/print-defaults.ts';
 import { policySchema } from '../config/schema.ts';
 import { defaultNamespace } from '../manifests/objects.ts';
 import { rules } from '../policy/rules/index.ts';
-import { describeFlags, type Flags, parseFlags } from './flags.ts';
+import { describeFlags, type Flags, helpFlag, parseFlags } from './flags.ts';
+import { installedFlag } from './installed-flag.ts';
 import { type CliIo, exitCodes, UsageError } from './io.ts';
 import { printLacks } from './lacks.ts';
 import { readText } from './review.ts';
@@ -20,14 +21,8 @@ const flags: Flags = {
     value: 'FILE',
     help: 'Also compare the policy with the webhook configurations of this cluster, and name every gap.',
   },
-  namespace: {
-    type: 'string',
-    short: 'n',
-    value: 'NAMESPACE',
-    help: 'Where the webhook is installed there.',
-    default: defaultNamespace,
-  },
-  help: { type: 'boolean', short: 'h', help: 'Print this help.' },
+  namespace: installedFlag,
+  help: helpFlag,
 };
 
 export const policyHelp = `Works on policy files.

@@ -1,11 +1,11 @@
-import { loadKubeconfigAccess } from '../cluster/access.ts';
-import { type ApiClient, ApiError, createApiClient } from '../cluster/api-client.ts';
+import { AccessError } from '../cluster/access.ts';
+import { type ApiClient, ApiError } from '../cluster/api-client.ts';
 import { listAll } from '../cluster/list-all.ts';
-import { defaultIdleTimeoutMs } from '../cluster/node-watch.ts';
 import { markLabel, verifiedAnnotation } from '../policy/model/node.ts';
 import { readNode } from '../policy/model/read-node.ts';
-import { marksOf } from '../policy/quarantine.ts';
+import { marksOf, sameMarks, unmarked } from '../policy/quarantine.ts';
 import { type CliIo, UsageError } from './io.ts';
+import { withCluster } from './with-cluster.ts';
 
 export interface Traces {
   readonly kubeconfig: string;
@@ -19,23 +19,23 @@ const patienceMs = 120_000;
 
 /** Takes away webhook configurations, marks and Lease, in that order. @throws UsageError with what the API server said. */
 export async function removeTraces({ kubeconfig, configurations, namespace, lease }: Traces, io: CliIo): Promise<void> {
-  const client = createApiClient(await loadKubeconfigAccess(kubeconfig), { idleTimeoutMs: defaultIdleTimeoutMs });
   const signal = AbortSignal.timeout(patienceMs);
   try {
-    for (const resource of ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations']) {
-      const path = `/apis/admissionregistration.k8s.io/v1/${resource}/${configurations}`;
-      if (await remove(client, path, signal)) io.stdout(`deleted ${resource}/${configurations}\n`);
-    }
-    // A server that still runs may have been in the middle of a look when its configurations went.
-    while (await removeMarks(client, namespace, lease, signal, io)) {
-      await new Promise((resolve) => setTimeout(resolve, lookMs));
-    }
+    await withCluster(kubeconfig, async (client) => {
+      for (const resource of ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations']) {
+        const path = `/apis/admissionregistration.k8s.io/v1/${resource}/${configurations}`;
+        if (await remove(client, path, signal)) io.stdout(`deleted ${resource}/${configurations}\n`);
+      }
+      // A server that still runs may have been in the middle of a look when its configurations went.
+      while (await removeMarks(client, namespace, lease, signal, io)) {
+        await new Promise((resolve) => setTimeout(resolve, lookMs));
+      }
+    });
   } catch (error) {
+    if (error instanceof AccessError) throw error;
     throw new UsageError(
       `not everything is gone: ${error instanceof Error ? error.message : String(error)}; run it again`,
     );
-  } finally {
-    await client.close();
   }
 }
 
@@ -53,8 +53,7 @@ async function removeMarks(
   let found = false;
   const { items } = await listAll(client, '/api/v1/nodes', {}, signal);
   for (const node of items.map((item) => readNode(item, 'Node'))) {
-    const { mark, verified } = marksOf(node);
-    if (mark === undefined && verified === undefined) continue;
+    if (sameMarks(marksOf(node), unmarked)) continue;
     const metadata = { labels: { [markLabel]: null }, annotations: { [verifiedAnnotation]: null } };
     const path = `/api/v1/nodes/${encodeURIComponent(node.name)}`;
     await client.send('PATCH', path, { metadata }, signal, 'application/merge-patch+json');

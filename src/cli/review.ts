@@ -7,8 +7,9 @@ import { compileDefaults, createPolicyParser } from '../config/parse.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import { offlineNodes } from '../policy/model/snapshot.ts';
 import { rules } from '../policy/rules/index.ts';
-import { clusterReviewObject, renderClusterReview, reviewCluster, type StandingCluster } from './cluster-review.ts';
-import { describeFlags, type Flags, parseFlags } from './flags.ts';
+import { isNonConforming, type StandingCluster } from '../policy/standing.ts';
+import { clusterReviewObject, renderClusterReview, reviewCluster } from './cluster-review.ts';
+import { describeFlags, type Flags, helpFlag, parseFlags } from './flags.ts';
 import { type CliIo, describeFileError, exitCodes, UsageError } from './io.ts';
 import { type Judgement, judge } from './judge.ts';
 import { parseManifests } from './manifests.ts';
@@ -54,7 +55,7 @@ const flags: Flags = {
     help: 'Groups of that user. May be given several times.',
   },
   output: { type: 'string', short: 'o', value: 'FORMAT', help: 'text, json or yaml.', default: 'text' },
-  help: { type: 'boolean', short: 'h', help: 'Print this help.' },
+  help: helpFlag,
 };
 
 export const reviewHelp = `Judges manifests as the server would judge their creation, without a cluster; or a cluster as it stands.
@@ -150,7 +151,7 @@ function printCluster(cluster: StandingCluster, policy: CompiledPolicy, format: 
   else if (format === 'json') io.stdout(`${JSON.stringify(clusterReviewObject(found), null, 2)}\n`);
   else io.stdout(stringify(clusterReviewObject(found), { lineWidth: 0 }));
   if (found.unread.length > 0) return exitCodes.failed;
-  return found.nonConforming ? exitCodes.denied : exitCodes.ok;
+  return found.nodes.some(isNonConforming) ? exitCodes.denied : exitCodes.ok;
 }
 
 /** What could not be judged outweighs a denial: the answer is not complete. */

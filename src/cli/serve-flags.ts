@@ -1,5 +1,6 @@
 import { defaultNamespace, productName } from '../manifests/objects.ts';
-import { describeFlags, type Flags, type ParsedFlags, parseFlags } from './flags.ts';
+import { parseGoDuration } from '../policy/kube/go-duration.ts';
+import { describeFlags, type Flags, helpFlag, type ParsedFlags, parseFlags } from './flags.ts';
 import { UsageError } from './io.ts';
 
 const flags: Flags = {
@@ -110,7 +111,7 @@ const flags: Flags = {
     default: '30s',
     env: 'OSMO_ADMISSION_SHUTDOWN_TIMEOUT',
   },
-  help: { type: 'boolean', short: 'h', help: 'Print this help.' },
+  help: helpFlag,
 };
 
 export const serveHelp = `Runs the webhook server.
@@ -157,7 +158,6 @@ export interface ServeSettings {
 export function readServeFlags(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
-  parseDuration: (text: string) => number | undefined,
 ): ServeSettings | 'help' {
   const parsed = parseFlags(args, flags, env);
   if (parsed.boolean('help')) return 'help';
@@ -165,7 +165,7 @@ export function readServeFlags(
   if (extra !== undefined) throw new UsageError(`serve takes flags only, not ${JSON.stringify(extra)}`);
   const duration = (name: string, fallback: number): number => {
     const text = parsed.string(name);
-    const value = text === undefined ? fallback : parseDuration(text);
+    const value = text === undefined ? fallback : parseGoDuration(text);
     if (value === undefined) throw new UsageError(`--${name} is ${JSON.stringify(text)}: give a duration such as 10s`);
     return value;
   };

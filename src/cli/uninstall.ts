@@ -1,17 +1,12 @@
 import { defaultNamespace, productName, quarantineLeaseName } from '../manifests/objects.ts';
-import { describeFlags, type Flags, parseFlags } from './flags.ts';
+import { describeFlags, type Flags, helpFlag, parseFlags } from './flags.ts';
+import { installedFlag } from './installed-flag.ts';
 import { type CliIo, exitCodes, UsageError } from './io.ts';
 
 const flags: Flags = {
   kubeconfig: { type: 'string', value: 'FILE', help: 'The cluster.', env: 'KUBECONFIG' },
-  namespace: {
-    type: 'string',
-    short: 'n',
-    value: 'NAMESPACE',
-    help: 'Where the webhook is installed there.',
-    default: defaultNamespace,
-  },
-  help: { type: 'boolean', short: 'h', help: 'Print this help.' },
+  namespace: installedFlag,
+  help: helpFlag,
 };
 
 export const uninstallHelp = `Takes away what the webhook leaves on a cluster beside what is installed: run it before you delete the installation.

@@ -1,9 +1,18 @@
+import { violations } from '../policy/facts/conformance.ts';
 import { markLabel, type Node, verifiedAnnotation } from '../policy/model/node.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import { field, readObject, readString } from '../policy/model/read.ts';
 import { readNode } from '../policy/model/read-node.ts';
 import type { NodeSource } from '../policy/model/snapshot.ts';
-import { isQuarantineOn, type Marks, marksDue, marksOf, quarantineFacts } from '../policy/quarantine.ts';
+import {
+  isQuarantineOn,
+  type Marks,
+  marksDue,
+  marksOf,
+  quarantineFacts,
+  sameMarks,
+  unmarked,
+} from '../policy/quarantine.ts';
 import { quarantineSettings } from '../policy/rules/node-quarantine.ts';
 import { type ApiClient, ApiError } from './api-client.ts';
 import type { Lease, LeaseState } from './lease.ts';
@@ -53,7 +62,7 @@ const truceMs = 10 * 60_000;
 export function startQuarantineReconciler(options: ReconcilerOptions): Reconciler {
   const { lease, nodes, policy, log, now, sleep, intervalMs = defaultIntervalMs } = options;
   const ending = new AbortController();
-  const writes = new Map<string, { count: number; sinceMs: number }>();
+  const writes: Writes = new Map();
   /** Enforced, and installed, as of the present look. */
   let on = false;
   const reported = new Map<string, string>();
@@ -93,7 +102,10 @@ export function startQuarantineReconciler(options: ReconcilerOptions): Reconcile
 
   const hold = async (signal: AbortSignal): Promise<LeaseState> => {
     const state = await lease.tryHold(signal);
-    if (state.state !== 'absent') return state;
+    // Only who leads needs to know.
+    if (state.state === 'other') return state;
+    on = isQuarantineOn(policy()) && (await options.isInstalled(signal));
+    if (state.state === 'held') return state;
     // Off and nothing left to take away: there is nothing to hold a Lease for.
     if (!on && duties(now()).length === 0) return state;
     return lease.create(signal);
@@ -103,15 +115,15 @@ export function startQuarantineReconciler(options: ReconcilerOptions): Reconcile
     // Without the whole list a node that is not there might only not be known.
     if (nodes.snapshot().state !== 'synced') return;
     const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(patienceMs)]);
-    on = isQuarantineOn(policy()) && (await options.isInstalled(signal));
     const state = await hold(signal);
     const leading = state.state === 'held';
     if (leading) {
-      for (const { node } of duties(state.createdAtMs)) {
+      const due = duties(state.createdAtMs);
+      for (const { node } of due) {
         if (ending.signal.aborted) return;
         if (isAtPeace(writes, node.name, now())) await setRight(node.name, state.createdAtMs, signal);
       }
-      if (!on && duties(state.createdAtMs).length === 0) {
+      if (!on && due.length === 0) {
         await lease.remove(signal);
         log('info', 'quarantine is off, and no mark is left', {});
       }
@@ -191,20 +203,15 @@ function dueOf(
   onSinceMs: number,
   { isExempt, now }: ReconcilerOptions,
 ): Marks {
-  if (policy === undefined || isExempt(node, policy)) return { mark: undefined, verified: undefined };
+  if (policy === undefined || isExempt(node, policy)) return unmarked;
   const { awaited, awaitForMs } = quarantineSettings(policy);
   return marksDue({ node, policy, awaited, awaitForMs, onSinceMs, nowMs: now() });
 }
 
 function violationsOf(node: Node, policy: CompiledPolicy): string {
-  return quarantineFacts(node, policy)
-    .filter(({ verdict }) => verdict === 'violates')
+  return violations(quarantineFacts(node, policy))
     .map(({ reason, has, needs }) => `${reason}: has ${has}, needs ${needs}`)
     .join('; ');
-}
-
-function sameMarks(a: Marks, b: Marks): boolean {
-  return a.mark === b.mark && a.verified === b.verified;
 }
 
 type Writes = Map<string, { count: number; sinceMs: number }>;

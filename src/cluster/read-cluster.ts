@@ -1,18 +1,9 @@
-import type { Node } from '../policy/model/node.ts';
-import type { Workload } from '../policy/model/placement.ts';
 import { field, isObject, readObject, readString, ShapeError } from '../policy/model/read.ts';
 import { readNode } from '../policy/model/read-node.ts';
 import { readPod } from '../policy/model/read-pod.ts';
+import type { StandingCluster, StandingPod } from '../policy/standing.ts';
 import type { ApiClient } from './api-client.ts';
 import { listAll } from './list-all.ts';
-
-/** Nodes and live workflow pods of a cluster, read once. */
-export interface ReadCluster {
-  readonly nodes: readonly Node[];
-  readonly pods: readonly { readonly pod: Workload; readonly phase: string }[];
-  /** What could not be read, as `kind/name: what is wrong`. */
-  readonly unread: readonly string[];
-}
 
 export interface ClusterQuery {
   /** Namespaces all of whose pods are wanted. */
@@ -22,11 +13,11 @@ export interface ClusterQuery {
   readonly signal: AbortSignal;
 }
 
-/** @throws ApiError where a list is not to be had. */
+/** Nodes and live workflow pods of a cluster, read once. @throws ApiError where a list is not to be had. */
 export async function readCluster(
   client: ApiClient,
   { namespaces, labels, signal }: ClusterQuery,
-): Promise<ReadCluster> {
+): Promise<StandingCluster> {
   const unread: string[] = [];
   const read = <T>(kind: string, item: unknown, reader: (item: unknown) => T): T[] => {
     try {
@@ -62,7 +53,7 @@ export async function readCluster(
   return { nodes, pods, unread };
 }
 
-function readStandingPod(value: unknown): ReadCluster['pods'][number] {
+function readStandingPod(value: unknown): StandingPod {
   const pod = readObject(value, 'Pod');
   const metadata = readObject(field(pod, 'metadata'), 'Pod.metadata');
   const status = readObject(field(pod, 'status'), 'Pod.status');

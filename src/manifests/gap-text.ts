@@ -4,8 +4,8 @@ import { field, isObject } from '../policy/model/read.ts';
 /** How a field of a live webhook differs from what the policy needs, and what that means. */
 export function differenceOf(key: string, need: unknown, has: unknown): string {
   if (key === 'namespaceSelector') {
-    const lists = [valuesOf(need), valuesOf(has)];
-    const [wanted, live] = lists;
+    const wanted = valuesOf(need);
+    const live = valuesOf(has);
     if (wanted !== undefined && live !== undefined && wanted.operator === live.operator && wanted.key === live.key) {
       return namespacesText(wanted, live);
     }

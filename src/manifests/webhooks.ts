@@ -1,6 +1,6 @@
 import { verifiedAnnotation } from '../policy/model/node.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
-import type { Phase } from '../policy/model/request.ts';
+import { baseOf, type Phase } from '../policy/model/request.ts';
 import type { BoundRule, Change, RequestMatch } from '../policy/rule.ts';
 import { type KubeObject, labels, productName, servicePort } from './objects.ts';
 
@@ -80,11 +80,6 @@ function checkCarried({ id, on }: BoundRule): void {
       `rule ${id} reads ${lost.resource}, which no webhook carries: give it a scope in manifests/webhooks.ts`,
     );
   }
-}
-
-/** `nodes` of `nodes/status`. */
-function baseOf(resource: string): string {
-  return resource.split('/')[0] ?? resource;
 }
 
 /** Every scope that a policy makes: together they hold each request that some rule may judge, each exactly once. */

@@ -3,7 +3,7 @@ import { exemptionFor } from './exemptions.ts';
 import type { Edit } from './model/edit.ts';
 import type { Finding } from './model/finding.ts';
 import type { CompiledPolicy } from './model/policy.ts';
-import type { AdmissionRequest, Phase } from './model/request.ts';
+import { type AdmissionRequest, type Phase, pathOf } from './model/request.ts';
 import type { NodeLookup } from './model/snapshot.ts';
 import type { ClusterView } from './model/view.ts';
 import type { BoundRule } from './rule.ts';
@@ -67,18 +67,13 @@ export function prepare(
 }
 
 /** Whether a rule reads such requests in such a phase: by resource, subresource and operation. */
-function reads(
-  { on, phases }: BoundRule,
-  { resource, subResource, operation }: AdmissionRequest,
-  phase: Phase,
-  policy: CompiledPolicy,
-): boolean {
-  const path = subResource === '' ? resource.resource : `${resource.resource}/${subResource}`;
+function reads({ on, phases }: BoundRule, request: AdmissionRequest, phase: Phase, policy: CompiledPolicy): boolean {
+  const path = pathOf(request);
   return on.some(
     (match) =>
-      match.group === resource.group &&
+      match.group === request.resource.group &&
       match.resource === path &&
-      match.operations.includes(operation) &&
+      match.operations.includes(request.operation) &&
       (match.phases ?? phases(policy.policy)).includes(phase),
   );
 }

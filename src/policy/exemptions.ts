@@ -1,6 +1,6 @@
 import { label } from './kube/labels.ts';
 import type { CompiledExemption, CompiledPolicy, Exemption, Policy } from './model/policy.ts';
-import type { AdmissionRequest, Subject } from './model/request.ts';
+import { type AdmissionRequest, type Subject, serviceAccountUser } from './model/request.ts';
 import type { Contradiction } from './rule.ts';
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -24,6 +24,11 @@ export function endOfDay(day: string): number {
   return new Date(start).toISOString().slice(0, 10) === day ? start + dayMs : Number.NaN;
 }
 
+/** False once the last day of an exemption has ended. */
+export function isInForce({ endsAtMs }: CompiledExemption, nowMs: number): boolean {
+  return endsAtMs === undefined || nowMs < endsAtMs;
+}
+
 /**
  * The first exemption that names this request for a rule. Fields of an entry are ANDed, entries ORed; all of the requester and
  * exact, no globs. A node's own labels never count.
@@ -35,8 +40,9 @@ export function exemptionFor(
   policy: CompiledPolicy,
   nowMs: number,
 ): Exemption | undefined {
-  return policy.exemptions.find(({ exemption, endsAtMs }) => {
-    if (endsAtMs !== undefined && nowMs >= endsAtMs) return false;
+  return policy.exemptions.find((entry) => {
+    const { exemption } = entry;
+    if (!isInForce(entry, nowMs)) return false;
     if (exemption.rules !== undefined && !exemption.rules.includes(rule)) return false;
     return namesRequester(exemption, request) && namesSubject(exemption, subject, policy);
   })?.exemption;
@@ -49,7 +55,7 @@ function namesRequester(
   if (users !== undefined && !users.includes(requester.username)) return false;
   if (groups !== undefined && !groups.some((group) => requester.groups.includes(group))) return false;
   if (serviceAccounts === undefined) return true;
-  return serviceAccounts.some((account) => requester.username === `system:serviceaccount:${account.replace('/', ':')}`);
+  return serviceAccounts.some((account) => requester.username === serviceAccountUser(account));
 }
 
 function namesSubject(exemption: Exemption, subject: Subject, policy: CompiledPolicy): boolean {

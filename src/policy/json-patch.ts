@@ -16,7 +16,7 @@ export function toJsonPatch(object: unknown, edits: readonly Edit[]): readonly P
   if (edits.every(({ edit }) => metadataEdits.has(edit))) return operations;
   const spec = at(object, 'spec');
   if (spec === undefined) operations.push({ op: 'add', path: '/spec', value: {} });
-  addMapEntries(operations, '/spec/nodeSelector', at(spec, 'nodeSelector'), pairsOf(edits));
+  addMapEntries(operations, '/spec/nodeSelector', at(spec, 'nodeSelector'), pairsOf(edits, 'setNodeSelector'));
   appendAll(
     operations,
     '/spec/tolerations',
@@ -48,8 +48,7 @@ function editMetadata(operations: PatchOperation[], object: unknown, edits: read
     ['annotations', 'setAnnotation', 'removeAnnotation'],
   ] as const) {
     const existing = at(metadata, map);
-    const pairs = edits.flatMap((edit) => (edit.edit === set ? [[edit.key, edit.value] as const] : []));
-    addMapEntries(operations, `/metadata/${map}`, existing, pairs);
+    addMapEntries(operations, `/metadata/${map}`, existing, pairsOf(edits, set));
     for (const edit of edits) {
       if (edit.edit === remove && at(existing, edit.key) !== undefined) {
         operations.push({ op: 'remove', path: `/metadata/${map}/${escapeSegment(edit.key)}` });
@@ -68,8 +67,12 @@ function at(value: unknown, key: string): unknown {
   return isObject(value) ? (field(value, key) ?? undefined) : undefined;
 }
 
-function pairsOf(edits: readonly Edit[]): readonly (readonly [string, string])[] {
-  return edits.flatMap((edit) => (edit.edit === 'setNodeSelector' ? [[edit.key, edit.value] as const] : []));
+/** Entries that edits of one kind set. */
+function pairsOf(
+  edits: readonly Edit[],
+  kind: 'setNodeSelector' | 'setLabel' | 'setAnnotation',
+): readonly (readonly [string, string])[] {
+  return edits.flatMap((edit) => (edit.edit === kind ? [[edit.key, edit.value] as const] : []));
 }
 
 function addMapEntries(

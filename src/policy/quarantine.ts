@@ -1,12 +1,12 @@
+import { conformanceFacts, conformanceId, conformanceSettings, controlPlaneCeiling } from './facts/conformance.ts';
 import type { Fact } from './facts/fact.ts';
-import { factsOf } from './facts/index.ts';
 import type { Reason } from './facts/reasons.ts';
 import type { ConformanceSettings } from './facts/settings.ts';
 import { label } from './kube/labels.ts';
 import type { Requirement } from './kube/node-selector.ts';
 import { markLabel, type Node } from './model/node.ts';
 import type { CompiledPolicy } from './model/policy.ts';
-import { isControlPlane, typeOf } from './model/view.ts';
+import { typeOf } from './model/view.ts';
 
 /*
  * Quarantine by label. A node that violates a fact under `quarantine`, or still owes one that is awaited, bears the mark, and every workflow
@@ -32,6 +32,12 @@ export function isQuarantineOn(policy: CompiledPolicy): boolean {
   return policy.enforcementOf(quarantineId, '') === 'enforce';
 }
 
+export const unmarked: Marks = { mark: undefined, verified: undefined };
+
+export function sameMarks(a: Marks, b: Marks): boolean {
+  return a.mark === b.mark && a.verified === b.verified;
+}
+
 export function marksOf(node: Node): Marks {
   return { mark: label(node.labels, markLabel), verified: node.verified };
 }
@@ -52,17 +58,16 @@ export type Standing = 'meets' | 'violates' | 'unknown';
 export function quarantineStanding(node: Node, policy: CompiledPolicy): Standing {
   const facts = quarantineFacts(node, policy);
   if (facts.some(({ verdict }) => verdict === 'violates')) return 'violates';
-  return facts.some(({ reason, verdict }) => verdict === 'unknown' && canViolate(reason, settingsOf(policy)))
+  return facts.some(({ reason, verdict }) => verdict === 'unknown' && canViolate(reason, conformanceSettings(policy)))
     ? 'unknown'
     : 'meets';
 }
 
 /** The facts that a node is quarantined for. A control-plane node is answered with a warning at most, so none of it. */
 export function quarantineFacts(node: Node, policy: CompiledPolicy): readonly Fact[] {
-  const settings = settingsOf(policy);
-  if (isControlPlane(node, policy) && settings.controlPlaneAtMost !== 'enforce') return [];
-  return factsOf(node, policy, settings).filter(
-    ({ reason }) => policy.enforcementOf('node-conformance', reason) === 'quarantine',
+  if (controlPlaneCeiling(node, policy) !== undefined) return [];
+  return conformanceFacts(node, policy).filter(
+    ({ reason }) => policy.enforcementOf(conformanceId, reason) === 'quarantine',
   );
 }
 
@@ -118,8 +123,4 @@ export function marksDue(input: ReconcileInput): Marks {
   const endsAtMs = (node.createdAtMs ?? nowMs) + awaitForMs;
   const owes = owesAwaited(node, policy, awaited) && nowMs < endsAtMs && (isNew || marks.mark !== undefined);
   return { ...marks, mark: owes ? 'awaited' : undefined };
-}
-
-function settingsOf(policy: CompiledPolicy): ConformanceSettings {
-  return policy.settings.get('node-conformance') as ConformanceSettings;
 }

@@ -1,3 +1,4 @@
+import { isInForce } from './exemptions.ts';
 import type { CompiledPolicy } from './model/policy.ts';
 
 /**
@@ -9,7 +10,7 @@ export function settledNamespaces(
   nowMs: number,
 ): readonly string[] {
   const exempt = exemptions
-    .filter(({ endsAtMs }) => endsAtMs === undefined || nowMs < endsAtMs)
+    .filter((entry) => isInForce(entry, nowMs))
     .filter(
       ({ exemption: { reason: _reason, until: _until, namespaces: _names, ...rest } }) =>
         Object.keys(rest).length === 0,

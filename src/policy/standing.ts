@@ -1,21 +1,37 @@
 import { atMost } from './enforcement.ts';
 import { exemptionFor } from './exemptions.ts';
+import { conformanceFacts, conformanceId, controlPlaneCeiling } from './facts/conformance.ts';
 import type { Fact } from './facts/fact.ts';
 import type { Enforcement } from './model/finding.ts';
 import type { Node } from './model/node.ts';
 import type { Workload } from './model/placement.ts';
-import type { CompiledPolicy } from './model/policy.ts';
+import type { CompiledPolicy, Exemption } from './model/policy.ts';
 import { isControlPlane, typeOf } from './model/view.ts';
-import { alternativesOf, meetable } from './placement/constraints.ts';
+import { openAlternative } from './placement/constraints.ts';
 import { exclusionOf } from './placement/place.ts';
 import { quarantineId } from './quarantine.ts';
-import { conformanceFacts, conformanceId, controlPlaneCeiling } from './rules/node-conformance.ts';
 import { isWorkflowPod } from './workflow-pod.ts';
 
 /*
  * How a cluster stands: nodes and pods that exist already, held against the policy. Nothing is denied here; it says what would be, were
  * the node to register today.
  */
+
+/** A pod that runs or waits. */
+export interface StandingPod {
+  readonly pod: Workload;
+  /** `Pending` or `Running`. */
+  readonly phase: string;
+}
+
+/** What stands in a cluster. */
+export interface StandingCluster {
+  readonly nodes: readonly Node[];
+  /** Undefined where nobody could look: nodes from a file. */
+  readonly pods: readonly StandingPod[] | undefined;
+  /** What could not be read, as `kind/name: what is wrong`. */
+  readonly unread: readonly string[];
+}
 
 /** A requirement held against a node, with what the policy would do about a violation. */
 export interface StandingFact extends Fact {
@@ -34,12 +50,11 @@ export interface NodeStanding {
 /** Holds one node against every requirement that applies to it. */
 export function nodeStanding(node: Node, policy: CompiledPolicy, nowMs: number): NodeStanding {
   const type = typeOf(node, policy);
-  const exemption = exemptionFor(conformanceId, nobody, { kind: 'node', node, old: undefined }, policy, nowMs);
   const ceiling = controlPlaneCeiling(node, policy);
   return {
     node: node.name,
     type: type ?? (isControlPlane(node, policy) ? 'control-plane' : 'untyped'),
-    exempt: exemption?.reason ?? '',
+    exempt: nodeExemption(conformanceId, node, policy, nowMs)?.reason ?? '',
     facts: conformanceFacts(node, policy)
       .map((fact) => ({ ...fact, enforcement: atMost(policy.enforcementOf(conformanceId, fact.reason), ceiling) }))
       .filter(({ enforcement }) => enforcement !== 'off'),
@@ -59,7 +74,7 @@ export function isNonConforming({ exempt, facts }: NodeStanding): boolean {
 
 /** Whether the policy exempts a node, by its name, from quarantine. */
 export function isQuarantineExempt(node: Node, policy: CompiledPolicy, nowMs: number): boolean {
-  return exemptionFor(quarantineId, nobody, { kind: 'node', node, old: undefined }, policy, nowMs) !== undefined;
+  return nodeExemption(quarantineId, node, policy, nowMs) !== undefined;
 }
 
 /** Whether a workflow pod leaves operator nodes open: it was made before the webhook, or past it. */
@@ -68,7 +83,11 @@ export function lacksExclusion(pod: Workload, policy: CompiledPolicy, nowMs: num
   const exclusion = exclusionOf(policy);
   if (exclusion === undefined) return false;
   if (exemptionFor('placement', nobody, { kind: 'pod', pod }, policy, nowMs) !== undefined) return false;
-  return meetable(alternativesOf(pod.placement), { ...exclusion, operator: 'In' }) !== undefined;
+  return openAlternative(pod.placement, exclusion) !== undefined;
+}
+
+function nodeExemption(rule: string, node: Node, policy: CompiledPolicy, nowMs: number): Exemption | undefined {
+  return exemptionFor(rule, nobody, { kind: 'node', node, old: undefined }, policy, nowMs);
 }
 
 /** What stands there has no requester. */

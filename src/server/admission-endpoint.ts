@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { parseGoDuration } from '../policy/kube/go-duration.ts';
 import type { Answer, ReviewHandler } from '../policy/model/handler.ts';
 import type { Phase } from '../policy/model/request.ts';
 import { createGate, type Gate } from './gate.ts';
-import { parseGoDuration } from './go-duration.ts';
 import { sendStatus } from './status.ts';
 
 /**

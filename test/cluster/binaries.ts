@@ -63,7 +63,7 @@ export function wantedKubernetes({ E2E_KUBERNETES: minor = '1.37' }: Env): { min
 
 /**
  * Finds the programs: in KUBEBUILDER_ASSETS where they are of the wanted version, else in a cache outside the clone, where those that
- * are missing are built from Go modules. Cold, that takes some twelve minutes on two cores; then nothing.
+ * are missing are built from Go modules. Cold, that takes many minutes; then nothing.
  * @throws Error where one must be built and there is no Go, or it does not build.
  */
 export async function findBinaries(env: Env, say: (line: string) => void): Promise<Binaries> {

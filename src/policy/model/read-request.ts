@@ -1,7 +1,7 @@
 import { field, type JsonObject, readBoolean, readObject, readString, readStringList, ShapeError } from './read.ts';
 import { readNode } from './read-node.ts';
 import { readPod } from './read-pod.ts';
-import type { AdmissionRequest, Operation, Subject } from './request.ts';
+import { type AdmissionRequest, type Operation, pathOf, type Subject } from './request.ts';
 
 const operations: readonly string[] = ['CREATE', 'UPDATE', 'DELETE', 'CONNECT'];
 
@@ -36,7 +36,7 @@ export function readRequest(value: unknown): AdmissionRequest {
   const namespace = readString(field(request, 'namespace'), 'request.namespace') ?? '';
   const object = field(request, 'object') ?? undefined;
   const oldObject = field(request, 'oldObject') ?? undefined;
-  const path = subResource === '' ? resourceName : `${resourceName}/${subResource}`;
+  const path = pathOf({ resource: { group, version: '', resource: resourceName }, subResource });
   const known = Object.hasOwn(subjects, path) ? subjects[path] : undefined;
   if (known !== undefined && known.group === group && known.kind !== kindName) {
     throw new ShapeError('request.kind.kind', `is ${kindName}, but resource ${path} holds ${known.kind} objects`);

@@ -36,3 +36,23 @@ export interface AdmissionRequest {
 export type Subject =
   | { readonly kind: 'pod'; readonly pod: Workload }
   | { readonly kind: 'node'; readonly node: Node; readonly old: Node | undefined };
+
+/** The resource with its subresource as Kubernetes writes it: `nodes`, `nodes/status`. */
+export function pathOf({ resource, subResource }: Pick<AdmissionRequest, 'resource' | 'subResource'>): string {
+  return subResource === '' ? resource.resource : `${resource.resource}/${subResource}`;
+}
+
+/** `nodes` of `nodes/status`. */
+export function baseOf(path: string): string {
+  return path.split('/')[0] ?? path;
+}
+
+/** Kubelets authenticate with this group (kubernetes.io/docs/reference/access-authn-authz/node). */
+export function isKubelet({ groups }: Requester): boolean {
+  return groups.includes('system:nodes');
+}
+
+/** User name of a service account, given as `namespace/name`. */
+export function serviceAccountUser(account: string): string {
+  return `system:serviceaccount:${account.replace('/', ':')}`;
+}

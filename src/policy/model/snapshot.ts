@@ -29,6 +29,11 @@ export type NodeLookup =
   /** No live nodes at hand at all (offline review). */
   | { readonly state: 'offline' };
 
+/** True of a node that nobody knows: denying one that exists, or may exist, would cost its registration. Offline every node is a first one. */
+export function isSurelyNew({ state }: NodeLookup): boolean {
+  return state === 'absent' || state === 'offline';
+}
+
 /** Where the edge gets nodes from. */
 export interface NodeSource {
   snapshot(): NodeSnapshot;

@@ -58,6 +58,11 @@ export function meetable(
   return list.find(({ requirements }) => satisfiable([...requirements, ...also]));
 }
 
+/** The alternative by which a placement could meet what the exclusion rules out; undefined where it carries the exclusion, in whatever words. */
+export function openAlternative(placement: Placement, exclusion: Requirement): Alternative | undefined {
+  return meetable(alternativesOf(placement), { ...exclusion, operator: 'In' });
+}
+
 /** True if `term` already says at least what an In or NotIn requirement says: In fewer values, or NotIn more. */
 export function termHas(term: NodeSelectorTerm, wanted: Requirement): boolean {
   return term.matchExpressions.some(({ key, operator, values }) => {

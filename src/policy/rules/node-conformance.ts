@@ -1,3 +1,4 @@
+import { conformanceId, controlPlaneCeiling, violations } from '../facts/conformance.ts';
 import type { Fact } from '../facts/fact.ts';
 import { factsOf } from '../facts/index.ts';
 import { type Reason, reasons } from '../facts/reasons.ts';
@@ -7,16 +8,10 @@ import type { Edit } from '../model/edit.ts';
 import type { Ceiling, Finding } from '../model/finding.ts';
 import type { Node } from '../model/node.ts';
 import type { CompiledPolicy, Policy } from '../model/policy.ts';
-import type { NodeLookup } from '../model/snapshot.ts';
-import { isControlPlane, operatorTaintOf, typeOf } from '../model/view.ts';
-import {
-  type Contradiction,
-  defineRule,
-  nothing,
-  type ReasonText,
-  type RequestMatch,
-  type RuleResult,
-} from '../rule.ts';
+import { isSurelyNew, type NodeLookup } from '../model/snapshot.ts';
+import { operatorTaintOf, typeOf } from '../model/view.ts';
+import { type Contradiction, defineRule, nothing, type ReasonText, type RuleResult } from '../rule.ts';
+import { needsRegisteringNode, nodeCreates, nodeUpdates } from './node-requests.ts';
 
 /*
  * Holds a node that registers against every requirement of the on-prem backend guide that a Node object can show.
@@ -26,23 +21,13 @@ import {
  * breaks it. A node that exists, or may exist, is warned.
  */
 
-const id = 'node-conformance';
-export const conformanceId = id;
+const id = conformanceId;
 
 export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettings>({
   id,
   summary: 'A node that registers must meet the requirements of the on-prem backend guide for its type.',
-  on: [
-    { group: '', resource: 'nodes', operations: ['CREATE'] },
-    // A later change is never refused, and never patched.
-    ...['nodes', 'nodes/status'].map(
-      (resource): RequestMatch => ({
-        ...{ group: '', resource, operations: ['UPDATE'] },
-        phases: ['validate'],
-        changes: ['labels', 'taints'],
-      }),
-    ),
-  ],
+  // A later change is never refused, and never patched.
+  on: [nodeCreates, ...nodeUpdates({ phases: ['validate'], changes: ['labels', 'taints'] })],
   settings: { defaults: conformanceDefaults, schema: conformanceSchema },
   reasons: {
     'kubernetes-version': text('The kubelet is older than the guide allows.', 'Upgrade the kubelet.'),
@@ -121,8 +106,7 @@ export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettin
       : []),
   ],
   enforcement: (settings, reason) => (isReason(reason) ? settings.enforcement[reason] : 'enforce'),
-  needs: ({ operation }, subject, phase) =>
-    operation === 'CREATE' && phase === 'validate' && subject.kind === 'node' ? [subject.node.name] : [],
+  needs: needsRegisteringNode,
   phases: ({ taintOperatorNodes }) => (taintOperatorNodes === null ? ['validate'] : ['mutate', 'validate']),
   judges: (subject) => subject.kind === 'node',
   evaluate({ phase, subject, policy, lookups }, settings): RuleResult {
@@ -151,15 +135,6 @@ function laterChange(node: Node, old: Node, policy: CompiledPolicy, settings: Co
   return { findings, edits: [], notes: [] };
 }
 
-function violations(facts: readonly Fact[]): readonly Fact[] {
-  return facts.filter(({ verdict }) => verdict === 'violates');
-}
-
-/** Facts of a node under a policy, for readers other than registration. */
-export function conformanceFacts(node: Node, policy: CompiledPolicy, previous?: Node): readonly Fact[] {
-  return factsOf(node, policy, policy.settings.get(id) as ConformanceSettings, previous);
-}
-
 function text(summary: string, fix: string): ReasonText {
   return { summary, fix };
 }
@@ -176,18 +151,11 @@ function taintOperator(node: Node, policy: CompiledPolicy, settings: Conformance
   return [{ edit: 'addTaint', taint }];
 }
 
-/** `controlPlaneAtMost` for a control-plane node; undefined where it leaves the enforcement as it is. */
-export function controlPlaneCeiling(node: Node, policy: CompiledPolicy): Ceiling | undefined {
-  const { controlPlaneAtMost } = policy.settings.get(id) as ConformanceSettings;
-  return isControlPlane(node, policy) && controlPlaneAtMost !== 'enforce' ? controlPlaneAtMost : undefined;
-}
-
 /** The lowest of: warn for a node that exists or may exist, and the control plane's own ceiling. */
 function ceilingOf(node: Node, lookup: NodeLookup, policy: CompiledPolicy): Ceiling | undefined {
   const controlPlane = controlPlaneCeiling(node, policy);
   if (controlPlane === 'audit') return 'audit';
-  const surelyNew = lookup.state === 'absent' || lookup.state === 'offline';
-  return surelyNew ? controlPlane : 'warn';
+  return isSurelyNew(lookup) ? controlPlane : 'warn';
 }
 
 function toFinding(fact: Fact, node: Node, atMost: Ceiling | undefined): Finding {

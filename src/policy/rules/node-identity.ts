@@ -4,9 +4,10 @@ import { clip } from '../kube/text.ts';
 import type { Enforcement, Finding } from '../model/finding.ts';
 import type { Node } from '../model/node.ts';
 import type { CompiledPolicy } from '../model/policy.ts';
-import type { AdmissionRequest } from '../model/request.ts';
+import { type AdmissionRequest, isKubelet, serviceAccountUser } from '../model/request.ts';
 import { isOperatorNode, operatorTaintsOf } from '../model/view.ts';
-import { defineRule, enforcementSchema, nothing, type RequestMatch, type RuleResult } from '../rule.ts';
+import { defineRule, enforcementSchema, nothing, type RuleResult } from '../rule.ts';
+import { nodeCreates, nodeUpdates } from './node-requests.ts';
 
 /*
  * Who may say what a node is for: its type label and its operator taints.
@@ -48,12 +49,7 @@ const names = (description: string, item: Readonly<Record<string, unknown>> = {}
 export const nodeIdentity = defineRule<Settings, Compiled>({
   id,
   summary: 'A kubelet sets its node’s type once, at registration; type and operator taints change by listed writers.',
-  on: [
-    { group: '', resource: 'nodes', operations: ['CREATE'] },
-    ...['nodes', 'nodes/status'].map(
-      (resource): RequestMatch => ({ group: '', resource, operations: ['UPDATE'], changes: ['labels', 'taints'] }),
-    ),
-  ],
+  on: [nodeCreates, ...nodeUpdates({ changes: ['labels', 'taints'] })],
   settings: {
     defaults: {
       enforcement: 'enforce',
@@ -109,10 +105,7 @@ export const nodeIdentity = defineRule<Settings, Compiled>({
     },
   },
   compile: ({ writers }) => ({
-    users: new Set([
-      ...writers.users,
-      ...writers.serviceAccounts.map((account) => `system:serviceaccount:${account.replace('/', ':')}`),
-    ]),
+    users: new Set([...writers.users, ...writers.serviceAccounts.map(serviceAccountUser)]),
     groups: new Set(writers.groups),
   }),
   check: () => [],
@@ -134,7 +127,7 @@ export const nodeIdentity = defineRule<Settings, Compiled>({
     // Offline nobody says who registers the node; every real request has a user.
     if (request.requester.username === '') return nothing;
     const { node, old } = subject;
-    const kubelet = request.requester.groups.includes('system:nodes');
+    const kubelet = isKubelet(request.requester);
     if (kubelet && old === undefined) {
       return { findings: registration(node, policy, view.nodes.get(node.name)), edits: [], notes: [] };
     }

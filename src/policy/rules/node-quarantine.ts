@@ -1,12 +1,14 @@
+import { conformanceId } from '../facts/conformance.ts';
 import { reasons as conformanceReasons, type Reason } from '../facts/reasons.ts';
 import type { ConformanceSettings } from '../facts/settings.ts';
+import { parseGoDuration } from '../kube/go-duration.ts';
 import { clip } from '../kube/text.ts';
 import type { Edit } from '../model/edit.ts';
 import type { Ceiling, Enforcement, Finding } from '../model/finding.ts';
 import { markLabel, type Node, verifiedAnnotation } from '../model/node.ts';
 import type { CompiledPolicy, Policy } from '../model/policy.ts';
-import type { AdmissionRequest } from '../model/request.ts';
-import type { NodeLookup } from '../model/snapshot.ts';
+import { type AdmissionRequest, isKubelet } from '../model/request.ts';
+import { isSurelyNew, type NodeLookup } from '../model/snapshot.ts';
 import {
   canViolate,
   isQuarantineOn,
@@ -15,15 +17,11 @@ import {
   marksAtUpdate,
   marksOf,
   quarantineId,
+  sameMarks,
+  unmarked,
 } from '../quarantine.ts';
-import {
-  type Contradiction,
-  defineRule,
-  enforcementSchema,
-  nothing,
-  type RequestMatch,
-  type RuleResult,
-} from '../rule.ts';
+import { type Contradiction, defineRule, enforcementSchema, nothing, type RuleResult } from '../rule.ts';
+import { needsRegisteringNode, nodeCreates, nodeUpdates } from './node-requests.ts';
 
 /*
  * Keeps workflow pods off a node that violates the guide in what is known only after it has joined (driver, CUDA, JetPack): such a node
@@ -53,12 +51,7 @@ const id = quarantineId;
 export const nodeQuarantine = defineRule<Settings, QuarantineSettings>({
   id,
   summary: 'A node that violates what is known only after it has joined bears a mark that workflow pods stay off.',
-  on: [
-    { group: '', resource: 'nodes', operations: ['CREATE'] },
-    ...['nodes', 'nodes/status'].map(
-      (resource): RequestMatch => ({ group: '', resource, operations: ['UPDATE'], changes: ['labels', 'verified'] }),
-    ),
-  ],
+  on: [nodeCreates, ...nodeUpdates({ changes: ['labels', 'verified'] })],
   settings: {
     defaults: { enforcement: 'enforce', awaited: [], awaitFor: '15m' },
     schema: {
@@ -96,12 +89,10 @@ export const nodeQuarantine = defineRule<Settings, QuarantineSettings>({
       fix: 'Leave osmo-admission/quarantined and osmo-admission/verified alone; see why the mutating webhook did not run.',
     },
   },
-  compile: ({ awaited, awaitFor }) => ({ awaited, awaitForMs: durationMs(awaitFor) }),
+  compile: ({ awaited, awaitFor }) => ({ awaited, awaitForMs: parseGoDuration(awaitFor) ?? 0 }),
   check,
   enforcement: ({ enforcement }) => enforcement,
-  // Whether the node is new: only then may its registration be denied.
-  needs: ({ operation }, subject, phase) =>
-    operation === 'CREATE' && phase === 'validate' && subject.kind === 'node' ? [subject.node.name] : [],
+  needs: needsRegisteringNode,
   // Below enforce it does nothing, but a policy that is switched on by a reload must find its webhooks there.
   phases: () => ['mutate', 'validate'],
   judges: (subject) => subject.kind === 'node',
@@ -112,10 +103,10 @@ export const nodeQuarantine = defineRule<Settings, QuarantineSettings>({
     const { node, old } = subject;
     const computed = old === undefined ? marksAtCreate(node, policy, awaited) : marksAtUpdate(node, old, policy);
     const written = marksOf(node);
-    if (same(written, computed)) return nothing;
+    if (sameMarks(written, computed)) return nothing;
     const before = old === undefined ? unmarked : marksOf(old);
     // Who writes nothing of it moves nothing: where mutation did not run, the reconciler comes later.
-    const own = same(written, before);
+    const own = sameMarks(written, before);
     if (phase === 'mutate') {
       const findings = own ? [] : [restored(node, written, computed)];
       return { findings, edits: editsOf(written, computed), notes: [] };
@@ -130,12 +121,6 @@ export const nodeQuarantine = defineRule<Settings, QuarantineSettings>({
 /** Settings of the rule under a policy, for the reconciler. */
 export function quarantineSettings(policy: CompiledPolicy): QuarantineSettings {
   return policy.settings.get(id) as QuarantineSettings;
-}
-
-const unmarked: Marks = { mark: undefined, verified: undefined };
-
-function same(a: Marks, b: Marks): boolean {
-  return a.mark === b.mark && a.verified === b.verified;
 }
 
 function editsOf(from: Marks, to: Marks): readonly Edit[] {
@@ -158,11 +143,12 @@ function editsOf(from: Marks, to: Marks): readonly Edit[] {
 }
 
 function restored(node: Node, written: Marks, computed: Marks): Finding {
+  const field = fieldOf(written, computed);
   return {
     rule: id,
     reason: 'restored',
-    field: fieldOf(written, computed),
-    message: `${fieldOf(written, computed)} of node ${clip(node.name, 64)} was written ${text(written)}, and is set to ${text(computed)} by what the node shows`,
+    field,
+    message: `${field} of node ${clip(node.name, 64)} was written ${text(written)}, and is set to ${text(computed)} by what the node shows`,
     short: `${markLabel} of node ${clip(node.name, 40)} is set right`,
     atMost: 'audit',
   };
@@ -173,9 +159,8 @@ function ceilingOf(
   { operation, requester, subResource }: AdmissionRequest,
   lookup: NodeLookup | undefined,
 ): Ceiling | undefined {
-  if (subResource === 'status' && requester.groups.includes('system:nodes')) return 'audit';
-  if (operation !== 'CREATE' || lookup?.state === 'absent' || lookup?.state === 'offline') return undefined;
-  return 'warn';
+  if (subResource === 'status' && isKubelet(requester)) return 'audit';
+  return operation !== 'CREATE' || (lookup !== undefined && isSurelyNew(lookup)) ? undefined : 'warn';
 }
 
 function moved(node: Node, written: Marks, computed: Marks): Finding {
@@ -200,22 +185,16 @@ function text({ mark, verified }: Marks): string {
   return verified === undefined ? 'without both' : `verified as ${JSON.stringify(clip(verified, 30))}`;
 }
 
-const unitsMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
-
-function durationMs(text: string): number {
-  return Number(text.slice(0, -1)) * (unitsMs[text.slice(-1)] ?? 0);
-}
-
 /** A fact that nothing can deliver would hold every new node for awaitFor. */
 function check({ awaited }: Settings, policy: Policy): readonly Contradiction[] {
-  const conformance = policy.rules['node-conformance'] as ConformanceSettings;
+  const conformance = policy.rules[conformanceId] as ConformanceSettings;
   return awaited.flatMap((reason, index): readonly Contradiction[] => {
     const path = ['rules', id, 'awaited', index];
     if (!canViolate(reason, conformance)) {
       return [
         {
           path,
-          other: ['rules', 'node-conformance', reason],
+          other: ['rules', conformanceId, reason],
           message: `${reason} is awaited, but no label is named that states it, so nothing can deliver it: name one`,
         },
       ];
@@ -224,7 +203,7 @@ function check({ awaited }: Settings, policy: Policy): readonly Contradiction[] 
     return [
       {
         path,
-        other: ['rules', 'node-conformance', 'enforcement', reason],
+        other: ['rules', conformanceId, 'enforcement', reason],
         message: `${reason} is awaited, but its enforcement is ${conformance.enforcement[reason]}, not quarantine`,
       },
     ];

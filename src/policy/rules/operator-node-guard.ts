@@ -6,7 +6,7 @@ import type { CompiledPolicy } from '../model/policy.ts';
 import { termsPath } from '../model/read-pod.ts';
 import type { NodeLookup } from '../model/snapshot.ts';
 import { type ClusterView, isOperatorNode, operatorTaintOf } from '../model/view.ts';
-import { alternativesOf, meetable } from '../placement/constraints.ts';
+import { alternativesOf, meetable, openAlternative } from '../placement/constraints.ts';
 import { exclusionOf } from '../placement/place.ts';
 import { reachOf } from '../placement/reach.ts';
 import { defineRule, enforcementSchema, nothing } from '../rule.ts';
@@ -151,7 +151,7 @@ function selects(pod: Workload, policy: CompiledPolicy, view: ClusterView): read
     ];
   }
   if (policy.enforcementOf('placement', '') === 'off') return [];
-  const open = meetable(alternativesOf(pod.placement), { ...exclusion, operator: 'In' });
+  const open = openAlternative(pod.placement, exclusion);
   if (open === undefined) return [];
   const field = open.term === undefined ? `${pod.path}spec.affinity` : `${pod.path}spec.${termsPath}[${open.term}]`;
   return [

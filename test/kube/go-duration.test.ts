@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseGoDuration } from '../../src/server/go-duration.ts';
+import { parseGoDuration } from '../../src/policy/kube/go-duration.ts';
 
 describe('parseGoDuration', () => {
   const good: readonly (readonly [string, number])[] = [

@@ -1,0 +1,13 @@
+import { loadKubeconfigAccess } from '../cluster/access.ts';
+import { type ApiClient, createApiClient } from '../cluster/api-client.ts';
+import { defaultIdleTimeoutMs } from '../cluster/node-watch.ts';
+
+/** Does something with a cluster's API server, and closes the connection whatever comes of it. @throws AccessError for a bad kubeconfig. */
+export async function withCluster<T>(kubeconfig: string, use: (client: ApiClient) => Promise<T>): Promise<T> {
+  const client = createApiClient(await loadKubeconfigAccess(kubeconfig), { idleTimeoutMs: defaultIdleTimeoutMs });
+  try {
+    return await use(client);
+  } finally {
+    await client.close();
+  }
+}
