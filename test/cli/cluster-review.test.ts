@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { run } from '../../src/cli/run.ts';
 import { FakeApiServer, status } from '../nodes/fake-api-server.ts';
+import { type Outcome, runCli } from '../support/cli.ts';
 import { clusterNodes, fixtureNode, type KubeObject, osmoPod } from '../support/fixtures.ts';
 import { apply } from '../support/json-patch.ts';
 
@@ -22,22 +22,7 @@ const put = (name: string, content: object): string => {
   return path;
 };
 
-async function review(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  let stdout = '';
-  let stderr = '';
-  const code = await run(['review', ...args], {
-    stdout: (text) => {
-      stdout += text;
-    },
-    stderr: (text) => {
-      stderr += text;
-    },
-    readStdin: () => Promise.resolve(''),
-    env: {},
-    now: () => Date.UTC(2026, 10, 25),
-  });
-  return { code, stdout, stderr };
-}
+const review = (args: readonly string[]): Promise<Outcome> => runCli(['review', ...args]);
 
 const nodesFile = (...items: readonly KubeObject[]): string =>
   put('nodes.yaml', { apiVersion: 'v1', kind: 'List', items });

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { run } from '../../src/cli/run.ts';
 import { reviewOf } from '../golden/entries.ts';
 import { FakeApiServer, status } from '../nodes/fake-api-server.ts';
+import { runCli } from '../support/cli.ts';
 import { osmoPod } from '../support/fixtures.ts';
 
 let directory: string;
@@ -19,32 +19,6 @@ const put = (name: string, content: string | object): string => {
   writeFileSync(path, typeof content === 'string' ? content : stringify(content));
   return path;
 };
-
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function cli(
-  args: readonly string[],
-  { stdin = '', env = {} }: { stdin?: string; env?: Record<string, string> } = {},
-): Promise<Outcome> {
-  let stdout = '';
-  let stderr = '';
-  const code = await run(args, {
-    stdout: (text) => {
-      stdout += text;
-    },
-    stderr: (text) => {
-      stderr += text;
-    },
-    readStdin: () => Promise.resolve(stdin),
-    env,
-    now: () => Date.UTC(2026, 10, 25),
-  });
-  return { code, stdout, stderr };
-}
 
 const good = {
   apiVersion: 'v1',
@@ -62,7 +36,7 @@ const documents = (...objects: readonly object[]): string => objects.map((object
 
 describe('review', () => {
   it('exits 0 when all is admitted, and shows the patch', async () => {
-    const { code, stdout } = await cli(['review', '-f', put('a.yaml', good)]);
+    const { code, stdout } = await runCli(['review', '-f', put('a.yaml', good)]);
     expect(code).toBe(0);
     expect(stdout).toContain('pod/good in osmo-workflows');
     expect(stdout).toContain('ADMITTED');
@@ -71,7 +45,7 @@ describe('review', () => {
   });
 
   it('exits 1 when something is denied, with the whole message', async () => {
-    const { code, stdout } = await cli(['review', '-f', put('a.yaml', documents(good, bad))]);
+    const { code, stdout } = await runCli(['review', '-f', put('a.yaml', documents(good, bad))]);
     expect(code).toBe(1);
     expect(stdout).toContain('pod/bad in osmo-workflows');
     expect(stdout).toMatch(/denied: spec\.tolerations\[0\] .* \(operator-node-guard\/tolerates\)/);
@@ -80,7 +54,7 @@ describe('review', () => {
   });
 
   it('lists kinds that no rule covers, which change no exit code', async () => {
-    const { code, stdout } = await cli(['review', '-f', put('a.yaml', documents(configMap, good))]);
+    const { code, stdout } = await runCli(['review', '-f', put('a.yaml', documents(configMap, good))]);
     expect(code).toBe(0);
     expect(stdout).toContain('configmap/cm in default (');
     expect(stdout).toContain('no rule covers this kind');
@@ -93,7 +67,7 @@ describe('review', () => {
       kind: 'List',
       items: [good, { apiVersion: 'v1', kind: 'PodList', items: [{ metadata: bad.metadata, spec: bad.spec }] }],
     };
-    const { code, stdout } = await cli(['review', '-f', put('a.yaml', list)]);
+    const { code, stdout } = await runCli(['review', '-f', put('a.yaml', list)]);
     expect(code).toBe(1);
     expect(stdout).toContain('item 2, item 1');
   });
@@ -108,7 +82,7 @@ describe('review', () => {
       },
       bad,
     );
-    const { code, stdout } = await cli(['review', '-o', 'json', '-f', put('a.json', JSON.stringify(review))]);
+    const { code, stdout } = await runCli(['review', '-o', 'json', '-f', put('a.json', JSON.stringify(review))]);
     expect(code).toBe(1);
     expect(JSON.parse(stdout).results[0]).toMatchObject({ outcome: 'denied', name: 'bad', status: { code: 403 } });
   });
@@ -118,14 +92,16 @@ describe('review', () => {
     put('dir/1.yaml', good);
     put('dir/2.json', JSON.stringify(bad));
     put('dir/notes.txt', 'not read');
-    const { code, stdout } = await cli(['review', '-f', join(directory, 'dir'), '-f', '-'], { stdin: stringify(good) });
+    const { code, stdout } = await runCli(['review', '-f', join(directory, 'dir'), '-f', '-'], {
+      stdin: stringify(good),
+    });
     expect(code).toBe(1);
     expect(stdout).toContain('(standard input)');
     expect(stdout).toContain('2 admitted, 1 denied');
   });
 
   it('judges a pod outside workflow namespaces as what it is', async () => {
-    const { stdout } = await cli(['review', '-f', put('a.yaml', { ...bad, metadata: { name: 'x' } })]);
+    const { stdout } = await runCli(['review', '-f', put('a.yaml', { ...bad, metadata: { name: 'x' } })]);
     expect(stdout).toContain('in default');
     expect(stdout).toContain('no workflow pod');
   });
@@ -135,14 +111,14 @@ describe('review', () => {
       'a.yaml',
       documents({ ...bad, metadata: { name: 'x' } }, { ...bad, metadata: { name: 'y', namespace: 'apps' } }),
     );
-    const { code, stdout } = await cli(['review', '-n', 'osmo-workflows', '-f', file]);
+    const { code, stdout } = await runCli(['review', '-n', 'osmo-workflows', '-f', file]);
     expect(code).toBe(1);
     expect(stdout).toContain('pod/x in osmo-workflows');
     expect(stdout).toContain('pod/y in apps');
   });
 
   it('shows the guide as a node shows it', async () => {
-    const { stdout } = await cli([
+    const { stdout } = await runCli([
       'review',
       '-f',
       join(import.meta.dirname, '..', 'fixtures', 'nodes', 'cluster.yaml'),
@@ -153,8 +129,8 @@ describe('review', () => {
 
   it('writes JSON and YAML with the same content', async () => {
     const file = put('a.yaml', documents(good, bad, configMap));
-    const json = JSON.parse((await cli(['review', '-o', 'json', '-f', file])).stdout);
-    const yaml = parse((await cli(['review', '-o', 'yaml', '-f', file])).stdout);
+    const json = JSON.parse((await runCli(['review', '-o', 'json', '-f', file])).stdout);
+    const yaml = parse((await runCli(['review', '-o', 'yaml', '-f', file])).stdout);
     expect(yaml).toEqual(json);
     expect(json.summary).toEqual({ admitted: 1, denied: 1, notJudged: 1, failed: 0 });
     expect(json.results[0].patch[0]).toMatchObject({ op: 'add', path: '/spec/affinity' });
@@ -162,7 +138,7 @@ describe('review', () => {
 
   it('is the same, byte for byte, each time', async () => {
     const file = put('a.yaml', documents(good, bad));
-    expect(await cli(['review', '-f', file])).toEqual(await cli(['review', '-f', file]));
+    expect(await runCli(['review', '-f', file])).toEqual(await runCli(['review', '-f', file]));
   });
 
   describe('exits 2 when something could not be judged, names it, and judges the rest', () => {
@@ -188,7 +164,7 @@ describe('review', () => {
     ];
     for (const [name, text, message] of cases) {
       it(name, async () => {
-        const { code, stdout } = await cli(['review', '-f', put('bad.yaml', text), '-f', put('good.yaml', good)]);
+        const { code, stdout } = await runCli(['review', '-f', put('bad.yaml', text), '-f', put('good.yaml', good)]);
         expect(code).toBe(2);
         expect(stdout).toContain(message);
         expect(stdout).toContain('pod/good');
@@ -196,7 +172,13 @@ describe('review', () => {
     }
 
     it('a file that is not there', async () => {
-      const { code, stdout } = await cli(['review', '-f', join(directory, 'none.yaml'), '-f', put('bad2.yaml', bad)]);
+      const { code, stdout } = await runCli([
+        'review',
+        '-f',
+        join(directory, 'none.yaml'),
+        '-f',
+        put('bad2.yaml', bad),
+      ]);
       expect(code).toBe(2);
       expect(stdout).toContain('none.yaml: no such file');
       expect(stdout).toContain('1 denied');
@@ -223,7 +205,7 @@ describe('review', () => {
     ];
     for (const [name, args, message] of cases) {
       it(name, async () => {
-        const { code, stderr } = await cli(args);
+        const { code, stderr } = await runCli(args);
         expect(code).toBe(2);
         expect(stderr).toContain(message);
       });
@@ -231,7 +213,7 @@ describe('review', () => {
 
     it('a bad policy file, with its lines', async () => {
       const config = put('policy.yaml', 'apiVersion: osmo-admission/v1alpha1\nkind: AdmissionPolicy\npreset: x\n');
-      const { code, stderr } = await cli(['review', '-f', put('a.yaml', good), '--config', config]);
+      const { code, stderr } = await runCli(['review', '-f', put('a.yaml', good), '--config', config]);
       expect(code).toBe(2);
       expect(stderr).toContain('policy.yaml:3:9: preset is "x": write one of enforce, monitor');
     });
@@ -239,7 +221,9 @@ describe('review', () => {
 
   it('takes the policy file from the environment', async () => {
     const config = put('policy.yaml', 'apiVersion: osmo-admission/v1alpha1\nkind: AdmissionPolicy\npreset: monitor\n');
-    expect((await cli(['review', '-f', put('a.yaml', bad)], { env: { OSMO_ADMISSION_CONFIG: config } })).code).toBe(0);
+    expect((await runCli(['review', '-f', put('a.yaml', bad)], { env: { OSMO_ADMISSION_CONFIG: config } })).code).toBe(
+      0,
+    );
   });
 
   it('judges by --as and --as-group', async () => {
@@ -248,14 +232,14 @@ describe('review', () => {
       'apiVersion: osmo-admission/v1alpha1\nkind: AdmissionPolicy\nexemptions:\n- {reason: break glass, users: [alice], groups: [sre]}\n',
     );
     const args = ['review', '-f', put('a.yaml', bad), '--config', config, '--as', 'alice'];
-    expect((await cli(args)).code).toBe(1);
-    const { code, stdout } = await cli([...args, '--as-group', 'sre']);
+    expect((await runCli(args)).code).toBe(1);
+    const { code, stdout } = await runCli([...args, '--as-group', 'sre']);
     expect(code).toBe(0);
     expect(stdout).toContain('exempt from operator-node-guard, placement: break glass');
   });
 
   it('cleans what an author wrote before it reaches a terminal', async () => {
-    const { stdout } = await cli([
+    const { stdout } = await runCli([
       'review',
       '-f',
       put(
@@ -273,15 +257,15 @@ describe('review', () => {
 
 describe('policy', () => {
   it('defaults prints a file that check accepts', async () => {
-    const { stdout } = await cli(['policy', 'defaults']);
-    const { code, stdout: said } = await cli(['policy', 'check', put('policy.yaml', stdout)]);
+    const { stdout } = await runCli(['policy', 'defaults']);
+    const { code, stdout: said } = await runCli(['policy', 'check', put('policy.yaml', stdout)]);
     expect(code).toBe(0);
     expect(said).toMatch(/good, digest [0-9a-f]{64}/);
-    expect((await cli(['policy', 'check', '-'], { stdin: stdout })).code).toBe(0);
+    expect((await runCli(['policy', 'check', '-'], { stdin: stdout })).code).toBe(0);
   });
 
   it('check exits 2 with every error of a bad file', async () => {
-    const { code, stderr } = await cli(['policy', 'check', '-'], {
+    const { code, stderr } = await runCli(['policy', 'check', '-'], {
       stdin:
         'apiVersion: osmo-admission/v1alpha1\nkind: AdmissionPolicy\nprest: a\nrules: {placement: {enforcement: no}}\n',
     });
@@ -290,7 +274,7 @@ describe('policy', () => {
   });
 
   it('schema prints the JSON Schema', async () => {
-    expect(JSON.parse((await cli(['policy', 'schema'])).stdout).title).toBe('OSMO admission policy');
+    expect(JSON.parse((await runCli(['policy', 'schema'])).stdout).title).toBe('OSMO admission policy');
   });
 
   it('check says what a good file leaves open, and so does manifests, on standard error', async () => {
@@ -303,7 +287,7 @@ describe('policy', () => {
       ['policy', 'check', file],
       ['manifests', '--config', file],
     ]) {
-      const { code, stdout, stderr } = await cli(args);
+      const { code, stdout, stderr } = await runCli(args);
       expect(code).toBe(0);
       expect(stderr).toContain('note: preset is monitor: nothing is denied or patched');
       expect(stdout).not.toContain('note:');
@@ -325,12 +309,12 @@ describe('policy', () => {
       users: [{ name: 'u', user: {} }],
     });
     const file = put('policy.yaml', { apiVersion: 'osmo-admission/v1alpha1', kind: 'AdmissionPolicy' });
-    const { code, stdout } = await cli(['policy', 'check', file, '--kubeconfig', kubeconfig]);
+    const { code, stdout } = await runCli(['policy', 'check', file, '--kubeconfig', kubeconfig]);
     expect(code).toBe(1);
     expect(stdout).toContain('gap: ValidatingWebhookConfiguration/osmo-admission-webhook is not there');
     // What could not be asked is no answer.
     pods = 403;
-    const unknown = await cli(['policy', 'check', file, '--kubeconfig', kubeconfig]);
+    const unknown = await runCli(['policy', 'check', file, '--kubeconfig', kubeconfig]);
     await server.stop();
     expect(unknown.code).toBe(2);
     expect(unknown.stdout).toContain('gap: pods cannot be listed');
@@ -338,22 +322,22 @@ describe('policy', () => {
 
   it('check exits 2 for a kubeconfig that cannot be used', async () => {
     const file = put('policy.yaml', { apiVersion: 'osmo-admission/v1alpha1', kind: 'AdmissionPolicy' });
-    const { code, stderr } = await cli(['policy', 'check', file, '--kubeconfig', join(directory, 'none')]);
+    const { code, stderr } = await runCli(['policy', 'check', file, '--kubeconfig', join(directory, 'none')]);
     expect(code).toBe(2);
     expect(stderr).toContain('cannot be read as a kubeconfig');
   });
 
   it('says what there is when called wrongly', async () => {
-    expect((await cli(['policy'])).code).toBe(2);
-    expect((await cli(['policy', 'print'])).stderr).toContain('use check, defaults or schema');
-    expect((await cli(['policy', 'check'])).stderr).toContain('give the policy file');
+    expect((await runCli(['policy'])).code).toBe(2);
+    expect((await runCli(['policy', 'print'])).stderr).toContain('use check, defaults or schema');
+    expect((await runCli(['policy', 'check'])).stderr).toContain('give the policy file');
   });
 });
 
 describe('help', () => {
   for (const args of [['--help'], ['review', '--help'], ['policy', '--help']]) {
     it(args.join(' '), async () => {
-      const { code, stdout } = await cli(args);
+      const { code, stdout } = await runCli(args);
       expect(code).toBe(0);
       expect(stdout).toContain('Usage:');
     });

@@ -9,6 +9,7 @@ import { type ApiClient, createApiClient } from './api-client.ts';
 import type { Binaries } from './binaries.ts';
 import { kwokStages } from './kwok-stages.ts';
 import { freePorts, jsonLines, type Processes, startProcesses, tail } from './processes.ts';
+import { eventually } from './wait.ts';
 
 /** What a command printed, and how it ended. */
 export interface Said {
@@ -44,6 +45,8 @@ export interface ControlPlane {
   startComponent(name: Component): Promise<void>;
   /** The API server's own audit events so far, of everything but reads and leases. */
   auditEvents(): readonly Readonly<Record<string, unknown>>[];
+  /** Annotations of one request's event, which is written after the answer. */
+  auditAnnotations(auditId: string): Promise<Readonly<Record<string, unknown>>>;
   close(): Promise<void>;
 }
 
@@ -114,6 +117,7 @@ async function start(binaries: Binaries, folder: string, processes: Processes): 
   for (const name of ['kube-controller-manager', 'kube-scheduler', 'kwok'] as const) await startComponent(name);
   const api = createApiClient({ server, ca: caPem, token: tokenOf('admin') });
   const auditLog = join(folder, auditLogName);
+  const auditEvents = (): ReturnType<ControlPlane['auditEvents']> => (existsSync(auditLog) ? jsonLines(auditLog) : []);
   return {
     folder,
     processes,
@@ -146,7 +150,16 @@ async function start(binaries: Binaries, folder: string, processes: Processes): 
       await startComponent(name);
       await ready();
     },
-    auditEvents: () => (existsSync(auditLog) ? jsonLines(auditLog) : []),
+    auditEvents,
+    async auditAnnotations(auditId) {
+      let annotations: Readonly<Record<string, unknown>> | undefined;
+      await eventually('the audit event', () => {
+        const event = auditEvents().find((candidate) => candidate.auditID === auditId);
+        annotations = event === undefined ? undefined : Object(event.annotations);
+        return annotations !== undefined;
+      });
+      return annotations ?? {};
+    },
     async close() {
       api.close();
       await processes.close();

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { serverName } from '../../scripts/server-process.ts';
 import type { AuditRecord } from '../../src/policy/model/record.ts';
 import { createSelfSigned, type SelfSigned } from '../../src/server/self-signed.ts';
-import type { ControlPlane } from './control-plane.ts';
+import type { Binaries } from './binaries.ts';
+import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { jsonLines, tail } from './processes.ts';
 import { osmoObjects, stubs } from './stubs.ts';
 import { eventually } from './wait.ts';
@@ -51,8 +52,20 @@ export interface InstallOptions {
   readonly apiServer?: string;
 }
 
-/** Prepares a cluster for OSMO: what its pods name, and definitions of what the manifests hold. */
-export async function prepareCluster(plane: ControlPlane): Promise<void> {
+/** Starts a control plane and prepares it for OSMO. @throws Error with what went wrong; then nothing of it runs any more. */
+export async function startCluster(binaries: Binaries): Promise<ControlPlane> {
+  const plane = await startControlPlane(binaries);
+  try {
+    await prepareCluster(plane);
+    return plane;
+  } catch (error) {
+    await plane.close();
+    throw error;
+  }
+}
+
+/** What OSMO's pods name, and definitions of what the manifests hold. */
+async function prepareCluster(plane: ControlPlane): Promise<void> {
   await plane.apply(['apply', '-f', '-'], [...stubs, ...osmoObjects]);
   await plane.apply(['wait', '--for', 'condition=Established', '--all', 'customresourcedefinitions']);
   for (const name of ['osmo-workflows', 'default']) {
@@ -63,7 +76,7 @@ export async function prepareCluster(plane: ControlPlane): Promise<void> {
   }
 }
 
-/** Installs into a prepared cluster; resolves when the API server calls the webhook. */
+/** Installs into a cluster; resolves when the API server calls the webhook. */
 export async function install(
   plane: ControlPlane,
   { policy, apiServer = plane.server }: InstallOptions,

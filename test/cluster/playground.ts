@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import { clusterNodes } from '../support/fixtures.ts';
 import { findBinaries, wantedKubernetes } from './binaries.ts';
-import { kwokAnnotation, startControlPlane } from './control-plane.ts';
-import { install, policyFileName, prepareCluster } from './installation.ts';
+import { kwokAnnotation } from './control-plane.ts';
+import { install, policyFileName, startCluster } from './installation.ts';
 import { eventually } from './wait.ts';
 
 /*
@@ -13,7 +13,7 @@ import { eventually } from './wait.ts';
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 const binaries = await findBinaries(process.env, say);
-const plane = await startControlPlane(binaries);
+const plane = await startCluster(binaries);
 // Whatever ends this process ends the cluster, too; these make it end in order.
 const ended = new Promise<void>((resolve) => {
   // Nothing else holds a process that only waits for a signal.
@@ -27,7 +27,6 @@ const ended = new Promise<void>((resolve) => {
 });
 
 try {
-  await prepareCluster(plane);
   const webhook = await install(plane, { policy: 'apiVersion: osmo-admission/v1alpha1\nkind: AdmissionPolicy\n' });
   await plane.apply(
     ['create', '-f', '-'],

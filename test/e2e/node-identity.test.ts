@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { stringify } from 'yaml';
 import type { ApiAnswer, SendOptions } from '../cluster/api-client.ts';
-import { type ControlPlane, kwokAnnotation, startControlPlane } from '../cluster/control-plane.ts';
-import { type Installation, install, prepareCluster } from '../cluster/installation.ts';
+import { type ControlPlane, kwokAnnotation } from '../cluster/control-plane.ts';
+import { type Installation, install, startCluster } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
 import { nodeOf } from './support/watched-cluster.ts';
 
@@ -27,8 +27,7 @@ const policy = (settings: object = {}): string =>
   });
 
 beforeAll(async () => {
-  plane = await startControlPlane(inject('binaries'));
-  await prepareCluster(plane);
+  plane = await startCluster(inject('binaries'));
   webhook = await install(plane, { policy: policy() });
   await plane.apply(
     ['apply', '-f', '-'],

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { stringify } from 'yaml';
 import type { ApiAnswer, SendOptions } from '../cluster/api-client.ts';
-import { type ControlPlane, kwokAnnotation, runCommand, startControlPlane } from '../cluster/control-plane.ts';
-import { type Installation, install, namespace, prepareCluster, root } from '../cluster/installation.ts';
+import { type ControlPlane, kwokAnnotation, runCommand } from '../cluster/control-plane.ts';
+import { type Installation, install, namespace, root, startCluster } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
 import { fixtureNode, type KubeObject } from '../support/fixtures.ts';
 import { apply } from '../support/json-patch.ts';
@@ -33,8 +33,7 @@ const policy = (quarantine: object = {}, conformance: object = {}): string =>
   });
 
 beforeAll(async () => {
-  plane = await startControlPlane(inject('binaries'));
-  await prepareCluster(plane);
+  plane = await startCluster(inject('binaries'));
   // There before anybody heard of quarantine.
   await register('older', '535.104.05');
   webhook = await install(plane, { policy: policy() });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
-import { install, prepareCluster } from '../cluster/installation.ts';
+import type { ControlPlane } from '../cluster/control-plane.ts';
+import { install, startCluster } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
 import { isOperator } from '../properties/naive-scheduler.ts';
 import type { KubeObject } from '../support/fixtures.ts';
@@ -20,8 +20,7 @@ let plane: ControlPlane;
 let nodes: ReadonlyMap<string, KubeObject>;
 
 beforeAll(async () => {
-  plane = await startControlPlane(inject('binaries'));
-  await prepareCluster(plane);
+  plane = await startCluster(inject('binaries'));
   nodes = await createNodes();
 }, 120_000);
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { stringify } from 'yaml';
-import { type ControlPlane, type Said, startControlPlane } from '../cluster/control-plane.ts';
-import { type Installation, install, prepareCluster } from '../cluster/installation.ts';
+import type { ControlPlane, Said } from '../cluster/control-plane.ts';
+import { type Installation, install, startCluster } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
 import { clusterNodes, fixtureNode, type KubeObject, osmoFiles, osmoPod, osmoPods } from '../support/fixtures.ts';
 import { apply } from '../support/json-patch.ts';
@@ -14,8 +14,7 @@ let plane: ControlPlane;
 let webhook: Installation;
 
 beforeAll(async () => {
-  plane = await startControlPlane(inject('binaries'));
-  await prepareCluster(plane);
+  plane = await startCluster(inject('binaries'));
   webhook = await install(plane, { policy: kubeletPolicy() });
   await plane.apply(
     ['create', '-f', '-'],
@@ -29,17 +28,6 @@ const dryRun = (object: object, args: readonly string[] = []): Promise<Said> =>
   plane.kubectl(['apply', '--dry-run=server', '-f', '-', ...args], { stdin: stringify(object) });
 
 const mergePatch = { contentType: 'application/merge-patch+json' };
-
-/** Annotations of one request's event in the API server's audit log, which it writes after its answer. */
-async function eventOf(auditId: string): Promise<Readonly<Record<string, unknown>>> {
-  let annotations: Readonly<Record<string, unknown>> | undefined;
-  await eventually('the audit event', () => {
-    const event = plane.auditEvents().find((candidate) => candidate.auditID === auditId);
-    annotations = event === undefined ? undefined : Object(event.annotations);
-    return annotations !== undefined;
-  });
-  return annotations ?? {};
-}
 
 const gpuPod = osmoPods('gang-2-task-gpu8')[0] ?? {};
 const bad = apply(gpuPod, [
@@ -278,7 +266,7 @@ describe('the records', () => {
   it('say what was decided, on which nodes, by which policy', async () => {
     await dryRun(bad);
     const { auditId } = await plane.api.send('POST', '/api/v1/namespaces/osmo-workflows/pods?dryRun=All', bad);
-    const event = await eventOf(auditId);
+    const event = await plane.auditAnnotations(auditId);
     expect(event).toMatchObject({
       'pods.validate.osmo-admission/decision': 'deny',
       'pods.validate.osmo-admission/rules': 'operator-node-guard,placement',

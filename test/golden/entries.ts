@@ -1,7 +1,6 @@
 import supertest from 'supertest';
 import { type Admission, createAdmit } from '../../src/admission/admit.ts';
 import { createReviewHandler } from '../../src/admission/handler.ts';
-import { run } from '../../src/cli/run.ts';
 import { createFixedNodes, parseNodes } from '../../src/cluster/nodes-file.ts';
 import { createPolicyParser } from '../../src/config/parse.ts';
 import { readRequest } from '../../src/policy/model/read-request.ts';
@@ -11,6 +10,7 @@ import { type NodeSource, offlineNodes } from '../../src/policy/model/snapshot.t
 import { rules } from '../../src/policy/rules/index.ts';
 import { createAdmissionEndpoint } from '../../src/server/admission-endpoint.ts';
 import { createAdmissionListener, createApp } from '../../src/server/app.ts';
+import { runCli } from '../support/cli.ts';
 import { apply, type Operation } from '../support/json-patch.ts';
 import { type Case, type Expected, inputObject, liveNodes, oldObject, policyText } from './case.ts';
 
@@ -146,19 +146,7 @@ export async function throughCli(
     );
   if (golden.context?.user !== undefined) args.push('--as', golden.context.user);
   for (const group of golden.context?.groups ?? []) args.push('--as-group', group);
-  let stdout = '';
-  let stderr = '';
-  const exitCode = await run(args, {
-    stdout: (text) => {
-      stdout += text;
-    },
-    stderr: (text) => {
-      stderr += text;
-    },
-    readStdin: () => Promise.resolve(''),
-    env: {},
-    now: () => nowMs,
-  });
+  const { code: exitCode, stdout, stderr } = await runCli(args, { nowMs });
   if (stdout === '') throw new Error(`exit ${exitCode}: ${stderr}`);
   const [result] = JSON.parse(stdout).results;
   if (result.error !== undefined) throw new Error(result.error);

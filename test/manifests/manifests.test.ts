@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments, stringify } from 'yaml';
-import { run } from '../../src/cli/run.ts';
 import { createPolicyParser } from '../../src/config/parse.ts';
 import { buildManifests } from '../../src/manifests/build.ts';
 import { buildWebhookConfigurations } from '../../src/manifests/webhooks.ts';
@@ -12,6 +11,7 @@ import type { CompiledPolicy } from '../../src/policy/model/policy.ts';
 import { readPod } from '../../src/policy/model/read-pod.ts';
 import { rules } from '../../src/policy/rules/index.ts';
 import { isWorkflowPod } from '../../src/policy/workflow-pod.ts';
+import { type Outcome, runCli } from '../support/cli.ts';
 
 const installation = { namespace: 'osmo-admission', image: 'registry.example/webhook:1', replicas: 2 };
 const parser = createPolicyParser({ rules, ownNamespace: installation.namespace });
@@ -287,22 +287,7 @@ describe('the whole installation', () => {
 });
 
 describe('osmo-admission manifests', () => {
-  const cli = async (args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> => {
-    let stdout = '';
-    let stderr = '';
-    const code = await run(['manifests', ...args], {
-      stdout: (text) => {
-        stdout += text;
-      },
-      stderr: (text) => {
-        stderr += text;
-      },
-      readStdin: () => Promise.resolve(''),
-      env: {},
-      now: () => 0,
-    });
-    return { code, stdout, stderr };
-  };
+  const cli = (args: readonly string[]): Promise<Outcome> => runCli(['manifests', ...args], { nowMs: 0 });
 
   it('prints everything as one stream, or writes a file a step', async () => {
     const { code, stdout } = await cli(['-n', 'elsewhere', '--image', 'x:1']);

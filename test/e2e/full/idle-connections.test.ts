@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
-import { install, prepareCluster } from '../../cluster/installation.ts';
+import type { ControlPlane } from '../../cluster/control-plane.ts';
+import { install, startCluster } from '../../cluster/installation.ts';
 import { osmoPod } from '../../support/fixtures.ts';
 import { kubeletPolicy } from '../support/policy.ts';
 
@@ -14,8 +14,7 @@ const pausesSeconds = [60, 70, 80, 85, 88, 89.5, 90];
 let plane: ControlPlane;
 
 beforeAll(async () => {
-  plane = await startControlPlane(inject('binaries'));
-  await prepareCluster(plane);
+  plane = await startCluster(inject('binaries'));
   await install(plane, { policy: kubeletPolicy() });
 }, 120_000);
 

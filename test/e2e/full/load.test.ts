@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
-import { type Installation, install, prepareCluster } from '../../cluster/installation.ts';
+import type { ControlPlane } from '../../cluster/control-plane.ts';
+import { type Installation, install, startCluster } from '../../cluster/installation.ts';
 import { osmoPod } from '../../support/fixtures.ts';
 import { kubeletPolicy } from '../support/policy.ts';
 import { createRandom, randomNodes } from '../support/random-cluster.ts';
@@ -11,8 +11,7 @@ let plane: ControlPlane;
 let webhook: Installation;
 
 beforeAll(async () => {
-  plane = await startControlPlane(inject('binaries'));
-  await prepareCluster(plane);
+  plane = await startCluster(inject('binaries'));
   await plane.apply(['create', '-f', '-'], randomNodes(createRandom(1), 8));
 }, 120_000);
 

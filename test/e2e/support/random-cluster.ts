@@ -158,7 +158,8 @@ export function randomPod(random: Random, index: number, nodes: number): KubeObj
   };
 }
 
-function several<T>(random: Random, most: number, draw: () => T): readonly T[] {
+/** None to `most` of what is drawn. */
+export function several<T>(random: Random, most: number, draw: () => T): readonly T[] {
   return Array.from({ length: random.below(most + 1) }, draw);
 }
 

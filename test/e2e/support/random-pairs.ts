@@ -1,4 +1,4 @@
-import type { Random } from './random-cluster.ts';
+import { type Random, several } from './random-cluster.ts';
 
 /*
  * Random pods, nodes and quantities as text can hold them, legal or not: keys that no label can have, integers at the ends of 64 bits,
@@ -49,12 +49,12 @@ export function randomPair(random: Random): Pair {
       spec: {
         ...(random.chance(0.4) && { nodeSelector: pairs(random, 2) }),
         ...(random.chance(0.8) && { affinity: randomAffinity(random) }),
-        tolerations: list(random, 3, () => randomToleration(random)),
+        tolerations: several(random, 3, () => randomToleration(random)),
       },
     },
     node: {
       metadata: { name: 'node-1', labels: pairs(random, 5) },
-      spec: { taints: list(random, 3, () => randomTaint(random)) },
+      spec: { taints: several(random, 3, () => randomTaint(random)) },
     },
   };
 }
@@ -62,24 +62,20 @@ export function randomPair(random: Random): Pair {
 const key = (random: Random): string => (random.chance(0.75) ? random.pick(keys.slice(0, 2)) : random.pick(keys));
 const value = (random: Random): string => (random.chance(0.85) ? random.pick(values) : random.pick(oddValues));
 
-function list<T>(random: Random, most: number, draw: () => T): readonly T[] {
-  return Array.from({ length: random.below(most + 1) }, draw);
-}
-
 /** Own properties, `__proto__` too, as JSON.parse makes them. */
 function pairs(random: Random, most: number): object {
-  return Object.fromEntries(list(random, most, () => [key(random), value(random)]));
+  return Object.fromEntries(several(random, most, () => [key(random), value(random)]));
 }
 
 function randomAffinity(random: Random): object {
   if (random.chance(0.03)) return random.pick<object>([{}, { podAffinity: {} }, { nodeAffinity: {} }]);
-  const nodeSelectorTerms = list(random, 3, () => randomTerm(random));
+  const nodeSelectorTerms = several(random, 3, () => randomTerm(random));
   return { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } } };
 }
 
 function randomTerm(random: Random): object {
-  const fields = random.chance(0.3) && { matchFields: list(random, 2, () => randomField(random)) };
-  return { matchExpressions: list(random, 2, () => randomExpression(random)), ...fields };
+  const fields = random.chance(0.3) && { matchFields: several(random, 2, () => randomField(random)) };
+  return { matchExpressions: several(random, 2, () => randomExpression(random)), ...fields };
 }
 
 function randomExpression(random: Random): object {
@@ -98,7 +94,7 @@ function randomField(random: Random): object {
   return {
     key: random.chance(0.85) ? 'metadata.name' : random.pick(['metadata.uid', 'spec.unschedulable', '']),
     operator: random.pick(random.chance(0.9) ? ['In', 'NotIn'] : operators),
-    values: random.chance(0.9) ? [random.pick(names)] : list(random, 2, () => random.pick(names)),
+    values: random.chance(0.9) ? [random.pick(names)] : several(random, 2, () => random.pick(names)),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Binaries } from '../../cluster/binaries.ts';
-import { type ControlPlane, startControlPlane } from '../../cluster/control-plane.ts';
-import { type Installation, install, prepareCluster } from '../../cluster/installation.ts';
+import type { ControlPlane } from '../../cluster/control-plane.ts';
+import { type Installation, install, startCluster } from '../../cluster/installation.ts';
 import { startProxy, type TcpProxy } from '../../cluster/proxy.ts';
 import { eventually } from '../../cluster/wait.ts';
 import { fixtureNode, type KubeObject } from '../../support/fixtures.ts';
@@ -24,10 +24,9 @@ export interface WatchedCluster {
 }
 
 export async function startWatchedCluster(binaries: Binaries): Promise<WatchedCluster> {
-  const plane = await startControlPlane(binaries);
+  const plane = await startCluster(binaries);
   const proxy = await startProxy(Number(new URL(plane.server).port));
   try {
-    await prepareCluster(plane);
     const apiServer = `https://127.0.0.1:${proxy.port}`;
     const webhook = await install(plane, { policy: kubeletPolicy(), apiServer });
     return createWatchedCluster(plane, webhook, proxy);
