@@ -8,13 +8,14 @@ import { loadInClusterAccess, loadKubeconfigAccess } from './cluster/access.ts';
 import { createApiClient } from './cluster/api-client.ts';
 import { createLease } from './cluster/lease.ts';
 import { hasConfiguration, readLiveInstallation } from './cluster/live-installation.ts';
+import { createNodeReports, type NodeReports } from './cluster/node-reports.ts';
 import { defaultIdleTimeoutMs, type NodeWatch, startNodeWatch } from './cluster/node-watch.ts';
 import { loadNodesFile } from './cluster/nodes-file.ts';
 import { type Reconciler, startQuarantineReconciler } from './cluster/quarantine-reconciler.ts';
 import { compileDefaults, createPolicyParser } from './config/parse.ts';
 import { type PolicyStore, startPolicyStore } from './config/policy-store.ts';
 import type { Log } from './config/watch-files.ts';
-import { productName, quarantineLeaseName } from './manifests/objects.ts';
+import { eventNamespace, productName, quarantineLeaseName } from './manifests/objects.ts';
 import { serviceAccountUser } from './policy/model/request.ts';
 import type { NodeSource } from './policy/model/snapshot.ts';
 import { rules } from './policy/rules/index.ts';
@@ -68,6 +69,7 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   let watch: NodeWatch | undefined;
   let configuration: ConfigurationCheck | undefined;
   let reconciler: Reconciler | undefined;
+  let reports: NodeReports | undefined;
   let expiresAt: (() => number) | undefined;
   const metrics = createMetrics({
     nodes: () => nodeFigures(source, now()),
@@ -90,8 +92,19 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
         ? await loadInClusterAccess(io.env)
         : await loadKubeconfigAccess(settings.kubeconfig);
     const client = createApiClient(access, { idleTimeoutMs: defaultIdleTimeoutMs });
+    reports = createNodeReports({
+      client,
+      policy: policies.current,
+      searchPods: settings.searchPods,
+      component: productName,
+      namespace: eventNamespace,
+      log,
+      onReport: metrics.nodeReported,
+      now,
+    });
     watch = startNodeWatch({
       client,
+      onChange: reports.changed,
       log,
       now,
       random: world.random,
@@ -200,6 +213,7 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   policies.close();
   await configuration?.stop();
   await reconciler?.stop();
+  await reports?.stop();
   await watch?.stop();
   await sink.close();
   file?.close();

@@ -1,6 +1,7 @@
 import type { LabelledNamespaces, LiveConfiguration, LiveInstallation } from '../policy/model/live-configuration.ts';
 import { field, readList, readObject, readString } from '../policy/model/read.ts';
 import { type ApiClient, ApiError } from './api-client.ts';
+import { metadataOnly } from './list-all.ts';
 
 /** Kinds of webhook configurations, with the resource that each is read from. */
 const kinds = [
@@ -59,9 +60,6 @@ async function readConfiguration(
     return { state: 'unknown', why: error instanceof Error ? error.message : String(error) };
   }
 }
-
-/** Only metadata, in the API server's own shortened form: the name of its namespace is all that is wanted of a pod. */
-const metadataOnly = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
 
 /** As many namespaces as a person can be told of; each costs a request. */
 const maxNamespaces = 20;

@@ -10,7 +10,8 @@ export interface NodeIndex {
   replace(nodes: Iterable<Node>): void;
 }
 
-export function createNodeIndex(): NodeIndex {
+/** @param onChange called for a node that is new, or has changed in what rules read. */
+export function createNodeIndex(onChange: (node: Node, before: Node | undefined) => void = () => undefined): NodeIndex {
   const current = new Map<string, Node>();
   // Copying 5,000 entries takes 0.2 ms: once per change that is looked at, not once per event.
   let published: ReadonlyMap<string, Node> | undefined;
@@ -19,6 +20,7 @@ export function createNodeIndex(): NodeIndex {
     if (before !== undefined && sameNode(before, node)) return;
     current.set(node.name, node);
     published = undefined;
+    onChange(node, before);
   };
   const remove = (name: string): void => {
     if (current.delete(name)) published = undefined;

@@ -25,6 +25,11 @@ export interface NodeWatchOptions {
   /** A number in [0, 1). */
   readonly random: () => number;
   readonly staleAfterMs?: number;
+  /**
+   * Called when something that rules read has changed on a node; `before` is undefined for one that was not there. Not called for the
+   * nodes of the first list.
+   */
+  readonly onChange?: (node: Node, before: Node | undefined, resourceVersion: string) => void;
   /** Waits that long, or until the signal aborts. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
@@ -51,7 +56,10 @@ export interface NodeWatch extends NodeSource {
  */
 export function startNodeWatch(options: NodeWatchOptions): NodeWatch {
   const { client, log, now, random, sleep, staleAfterMs = defaultStaleAfterMs } = options;
-  const index = createNodeIndex();
+  let isFirstList = true;
+  const index = createNodeIndex((node, before) => {
+    if (!isFirstList) options.onChange?.(node, before, resourceVersion);
+  });
   const ending = new AbortController();
   let resourceVersion = '';
   let confirmedAtMs: number | undefined;
@@ -84,13 +92,13 @@ export function startNodeWatch(options: NodeWatchOptions): NodeWatch {
     const metadata = readObject(field(readObject(object, 'object'), 'metadata'), 'object.metadata');
     const version = readString(field(metadata, 'resourceVersion'), 'object.metadata.resourceVersion');
     const name = readString(field(metadata, 'name'), 'object.metadata.name') ?? '';
+    if (version !== undefined) resourceVersion = version;
     if (type === 'DELETED') index.remove(name);
     else if (type === 'ADDED' || type === 'MODIFIED') {
       const node = read(object);
       if (node === undefined) index.remove(name);
       else index.put(node);
     } else if (type !== 'BOOKMARK') throw new ApiError(0, `an event of type ${type.slice(0, 32)} is not known`);
-    if (version !== undefined) resourceVersion = version;
     confirm();
   };
 
@@ -98,8 +106,9 @@ export function startNodeWatch(options: NodeWatchOptions): NodeWatch {
     lists += 1;
     const listed = await listAll(client, '/api/v1/nodes', {}, ending.signal);
     const nodes = listed.items.flatMap((item) => read(item) ?? []);
-    index.replace(nodes);
     resourceVersion = listed.resourceVersion;
+    index.replace(nodes);
+    isFirstList = false;
     confirm();
     log('info', 'nodes listed', { nodes: nodes.length, resourceVersion });
     markSynced();

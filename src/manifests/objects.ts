@@ -17,6 +17,9 @@ export const defaultNamespace = 'osmo-admission';
 /** The Lease that the quarantine's reconciler holds. Made and deleted by the server, in no manifest: its age says since when quarantine is on. */
 export const quarantineLeaseName = `${productName}-quarantine`;
 
+/** Where the API server keeps Events of objects without a namespace, such as nodes. */
+export const eventNamespace = 'default';
+
 /** The Secret in which cert-manager keeps the serving certificate. */
 export const tlsSecretName = `${productName}-tls`;
 

@@ -1,5 +1,6 @@
 import {
   admissionPort,
+  eventNamespace,
   healthPort,
   type Installation,
   type KubeObject,
@@ -15,6 +16,10 @@ const configMapName = `${productName}-policy`;
 
 /** A role of its own: a cluster that keeps it back loses one look, see `--no-pod-search`. */
 const podSearchName = `${productName}-pod-search`;
+
+/** In another namespace than the rest, unless that is where the webhook runs: hence a name of its own. */
+const eventsName = `${productName}-events`;
+
 const policyDirectory = '/etc/osmo-admission';
 const tlsDirectory = '/etc/osmo-admission-tls';
 
@@ -61,13 +66,15 @@ export function buildWorkload(installation: Installation, policyText: string): r
         },
       ],
     },
+    bindIn(namespace, productName, namespace),
     {
       apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'RoleBinding',
-      metadata: metadata(productName, namespace),
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: productName },
-      subjects: [{ kind: 'ServiceAccount', name: productName, namespace }],
+      kind: 'Role',
+      metadata: metadata(eventsName, eventNamespace),
+      // What a node is reported for stands on the node, and Events of nodes stand here.
+      rules: [{ apiGroups: [''], resources: ['events'], verbs: ['create'] }],
     },
+    bindIn(eventNamespace, eventsName, namespace),
     {
       apiVersion: 'rbac.authorization.k8s.io/v1',
       kind: 'ClusterRole',
@@ -99,6 +106,17 @@ function bind(role: string, namespace: string): KubeObject {
     kind: 'ClusterRoleBinding',
     metadata: metadata(role),
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
+    subjects: [{ kind: 'ServiceAccount', name: productName, namespace }],
+  };
+}
+
+/** Gives the service account a Role in one namespace. */
+function bindIn(where: string, role: string, namespace: string): KubeObject {
+  return {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'RoleBinding',
+    metadata: metadata(role, where),
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: role },
     subjects: [{ kind: 'ServiceAccount', name: productName, namespace }],
   };
 }

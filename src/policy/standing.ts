@@ -91,4 +91,4 @@ function nodeExemption(rule: string, node: Node, policy: CompiledPolicy, nowMs: 
 }
 
 /** What stands there has no requester. */
-const nobody = { requester: { username: '', groups: [] } };
+export const nobody = { requester: { username: '', groups: [] } };

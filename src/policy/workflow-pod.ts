@@ -7,7 +7,7 @@ import type { AdmissionRequest } from './model/request.ts';
  * A workflow pod is in a workflow namespace, or bears all the workflow labels. The namespace alone is enough: a label that a user
  * can leave off must not be a way out.
  */
-export function isWorkflowPod(pod: Workload, policy: CompiledPolicy): boolean {
+export function isWorkflowPod(pod: Pick<Workload, 'namespace' | 'labels'>, policy: CompiledPolicy): boolean {
   if (policy.workflowNamespaces.has(pod.namespace)) return true;
   return policy.workflowLabels.length > 0 && policy.workflowLabels.every((key) => label(pod.labels, key) !== undefined);
 }

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { AdmissionObserver } from '../policy/model/observer.ts';
 import type { AuditRecord } from '../policy/model/record.ts';
+import type { ChangeReason } from '../policy/node-changes.ts';
 
 /** Where gauges get their values when they are scraped. */
 export interface MetricSources {
@@ -21,6 +22,8 @@ export interface Metrics extends AdmissionObserver {
   certificateReload(outcome: 'success' | 'failure'): void;
   /** The reconciler wrote the marks of a node, or failed to. */
   marksWritten(outcome: 'success' | 'failure'): void;
+  /** A node changed in a way that no admission request shows. */
+  nodeReported(reason: ChangeReason): void;
   /** The policy was compared with the live webhook configurations. */
   configurationChecked(gaps: number): void;
   render(): Promise<{ readonly contentType: string; readonly text: string }>;
@@ -118,6 +121,12 @@ export function createMetrics(sources: MetricSources): Metrics {
     registers,
   });
   for (const outcome of ['success', 'failure']) marksWritten.inc({ outcome }, 0);
+  const nodeReports = new Counter({
+    name: name('node_reports_total'),
+    help: 'Changes of live nodes that were reported: new violations, capacity that shrank, another type under running workflow pods, marks. Each replica counts what it sees.',
+    labelNames: ['reason'],
+    registers,
+  });
   gauge(registry, name('quarantined_nodes'), 'Nodes that bear the mark.', () => sources.quarantine()?.marked);
   gauge(
     registry,
@@ -181,6 +190,7 @@ export function createMetrics(sources: MetricSources): Metrics {
       policyInfo.set({ digest }, 1);
       if (outcome === 'success') policyLoaded.set(nowSeconds);
     },
+    nodeReported: (reason) => nodeReports.inc({ reason }),
     marksWritten: (outcome) => marksWritten.inc({ outcome }),
     configurationChecked(gaps) {
       configurationChecks.inc();

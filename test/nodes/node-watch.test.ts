@@ -13,6 +13,7 @@ let nowMs: number;
 let waits: number[];
 let logged: string[];
 let token: string | undefined;
+let changes: string[];
 
 const node = (name: string, type = 'compute', resourceVersion = '100'): FakeNode => ({
   metadata: { name, resourceVersion, labels: { 'node-type': type } },
@@ -27,6 +28,7 @@ beforeEach(async () => {
   waits = [];
   logged = [];
   token = undefined;
+  changes = [];
 });
 afterEach(async () => {
   await watch.stop();
@@ -41,6 +43,11 @@ function start(idleTimeoutMs = 60_000): void {
       { idleTimeoutMs },
     ),
     log: (_level, message) => void logged.push(message),
+    onChange: (after, before, version) => {
+      changes.push(
+        `${version} ${after.name}: ${before?.labels['node-type'] ?? 'none'} to ${after.labels['node-type']}`,
+      );
+    },
     now: () => nowMs,
     random: () => 0.5,
     sleep: async (ms, signal) => {
@@ -83,6 +90,35 @@ describe('the node watch', () => {
     first.event('DELETED', node('a', 'operator', '103'));
     await eventually('the delete', () => names().join() === 'b');
     expect(watch.snapshot().resourceVersion).toBe('103');
+  });
+
+  it('tells what has changed: not the first list, and no heartbeat, but what a later list brings', async () => {
+    server.nodes = [node('a')];
+    start();
+    const first = await watcher(0);
+    first.event('ADDED', node('b', 'gpu', '101'));
+    first.event('MODIFIED', { ...node('b', 'gpu', '102'), status: { conditions: [] } });
+    first.event('MODIFIED', node('b', 'jetson', '103'));
+    await eventually('the events', () => changes.length === 2);
+    server.nodes = [node('a', 'operator'), node('b', 'jetson')];
+    server.resourceVersion = 200;
+    first.event('ERROR', { kind: 'Status', code: 410, message: 'too old' });
+    await eventually('the list', () => changes.length === 3);
+    expect(changes).toEqual(['101 b: none to gpu', '103 b: gpu to jetson', '200 a: compute to operator']);
+  });
+
+  it('knows another machine under the same name, though it looks the same', async () => {
+    const made = (day: string, version: string): FakeNode => {
+      const plain = node('a', 'gpu', version);
+      return { ...plain, metadata: { ...plain.metadata, ...{ creationTimestamp: `2026-11-${day}T00:00:00Z` } } };
+    };
+    server.nodes = [made('01', '100')];
+    start();
+    const first = await watcher(0);
+    server.nodes = [made('02', '150')];
+    first.event('ERROR', { kind: 'Status', code: 410, message: 'too old' });
+    await watcher(1);
+    expect(watch.snapshot().nodes.get('a')?.createdAtMs).toBe(Date.parse('2026-11-02T00:00:00Z'));
   });
 
   it('makes a new map only when something that rules read has changed', async () => {

@@ -1,8 +1,9 @@
 import { label } from '../kube/labels.ts';
 import { parseQuantity } from '../kube/quantity.ts';
 import { clip } from '../kube/text.ts';
+import type { Node } from '../model/node.ts';
 import type { Fact, FactInput, Judge, Verdict } from './fact.ts';
-import type { Minimum } from './settings.ts';
+import type { ConformanceSettings, Minimum } from './settings.ts';
 
 type Resource = 'cpu' | 'memory' | 'disk';
 
@@ -65,6 +66,31 @@ function judge({ node, settings }: FactInput, resource: Resource, least: Least):
     field: `status.capacity[${key}]`,
     fix: `use a machine with at least ${least.text} ${resource}, or lower minimums of the policy file`,
   };
+}
+
+/** A resource that a node has less of than before. */
+export interface Shrinkage {
+  /** Key of `status.capacity`. */
+  readonly resource: string;
+  readonly had: string;
+  readonly has: string;
+}
+
+/**
+ * What has shrunk between two states of one node; memory and disk by more than the shortfall that is allowed for (a new kernel reserves a
+ * little more). Not extended resources, which have a domain in their name: device plugins come and go.
+ */
+export function shrinkage(node: Node, before: Node, { shortfall }: ConformanceSettings): readonly Shrinkage[] {
+  const allowed: Readonly<Record<string, string>> = { memory: shortfall.memory, [capacityKey.disk]: shortfall.disk };
+  return Object.entries(before.capacity).flatMap(([resource, had]): readonly Shrinkage[] => {
+    if (resource.includes('/')) return [];
+    const has = label(node.capacity, resource) ?? '0';
+    const [less, more] = [parseQuantity(has), parseQuantity(had)];
+    if (less === undefined || more === undefined) return [];
+    const whole = 100n * percentScale;
+    const least = more * (whole - percentOf(label(allowed, resource) ?? '0%'));
+    return less * whole < least ? [{ resource, had, has }] : [];
+  });
 }
 
 /** Percentages are kept exactly, in thousandths. */

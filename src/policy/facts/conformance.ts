@@ -25,6 +25,13 @@ export function controlPlaneCeiling(node: Node, policy: CompiledPolicy): Ceiling
   return isControlPlane(node, policy) && controlPlaneAtMost !== 'enforce' ? controlPlaneAtMost : undefined;
 }
 
+/** What a node violates and did not before it changed; facts about the change itself (an address) among them. */
+export function newViolations(node: Node, before: Node, policy: CompiledPolicy): readonly Fact[] {
+  const settings = conformanceSettings(policy);
+  const known = new Set(violations(factsOf(before, policy, settings)).map(({ reason }) => reason));
+  return violations(factsOf(node, policy, settings, before)).filter(({ reason }) => !known.has(reason));
+}
+
 export function violations(facts: readonly Fact[]): readonly Fact[] {
   return facts.filter(({ verdict }) => verdict === 'violates');
 }

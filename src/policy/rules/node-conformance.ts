@@ -1,4 +1,4 @@
-import { conformanceId, controlPlaneCeiling, violations } from '../facts/conformance.ts';
+import { conformanceId, controlPlaneCeiling, newViolations, violations } from '../facts/conformance.ts';
 import type { Fact } from '../facts/fact.ts';
 import { factsOf } from '../facts/index.ts';
 import { type Reason, reasons } from '../facts/reasons.ts';
@@ -114,7 +114,7 @@ export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettin
     if (phase === 'mutate') {
       return { findings: [], edits: taintOperator(subject.node, policy, settings), notes: [] };
     }
-    if (subject.old !== undefined) return laterChange(subject.node, subject.old, policy, settings);
+    if (subject.old !== undefined) return laterChange(subject.node, subject.old, policy);
     const lookup = lookups.get(subject.node.name) ?? { state: 'offline' };
     const previous = lookup.state === 'found' ? lookup.node : undefined;
     const atMost = ceilingOf(subject.node, lookup, policy);
@@ -127,12 +127,13 @@ export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettin
 });
 
 /** A node that exists and changes: what it violates now and did not before is warned of, whoever changes it. */
-function laterChange(node: Node, old: Node, policy: CompiledPolicy, settings: ConformanceSettings): RuleResult {
-  const before = new Set(violations(factsOf(old, policy, settings)).map(({ reason }) => reason));
-  const findings = violations(factsOf(node, policy, settings, old))
-    .filter(({ reason }) => !before.has(reason))
-    .map((fact) => toFinding(fact, node, ceilingOf(node, { state: 'found', node: old }, policy)));
-  return { findings, edits: [], notes: [] };
+function laterChange(node: Node, old: Node, policy: CompiledPolicy): RuleResult {
+  const ceiling = ceilingOf(node, { state: 'found', node: old }, policy);
+  return {
+    findings: newViolations(node, old, policy).map((fact) => toFinding(fact, node, ceiling)),
+    edits: [],
+    notes: [],
+  };
 }
 
 function text(summary: string, fix: string): ReasonText {

@@ -1,0 +1,99 @@
+import { atMost } from './enforcement.ts';
+import { exemptionFor } from './exemptions.ts';
+import { shrinkage } from './facts/capacity.ts';
+import {
+  conformanceId,
+  conformanceSettings,
+  controlPlaneCeiling,
+  newViolations,
+  violations,
+} from './facts/conformance.ts';
+import { type Reason, reasons } from './facts/reasons.ts';
+import { clip } from './kube/text.ts';
+import type { Node } from './model/node.ts';
+import type { CompiledPolicy } from './model/policy.ts';
+import { isOperatorNode, typeOf } from './model/view.ts';
+import { isQuarantineOn, marksOf, quarantineFacts } from './quarantine.ts';
+import { nobody } from './standing.ts';
+
+/*
+ * What the watch shows of a node that was there before and has changed: a kubelet that was upgraded or went back, another address, memory
+ * that is gone. None of it is an admission request that anybody judges, or is a kubelet's heartbeat; so it is reported.
+ */
+
+/** Every reason for a report, as metrics name them: those of node-conformance, and what only a change can show. */
+export const changeReasons = [...reasons, 'capacity', 'type-changed', 'quarantined'] as const;
+
+export type ChangeReason = (typeof changeReasons)[number];
+
+/** One thing to report of a node. */
+export interface NodeChange {
+  readonly reason: ChangeReason;
+  /** What has changed, what it must be, what to do; one sentence. */
+  readonly message: string;
+  /** Whether people are told of it on the node itself; else it stands in the log only. */
+  readonly isEvent: boolean;
+}
+
+/**
+ * What is worth a report of a node that changed: what it violates now and did not before, and capacity that shrank. Nothing of a node that
+ * is another machine under the same name, or that the policy exempts by name; nothing that is off.
+ */
+export function nodeChanges(node: Node, before: Node, policy: CompiledPolicy, nowMs: number): readonly NodeChange[] {
+  if (node.createdAtMs !== before.createdAtMs) return [];
+  if (exemptionFor(conformanceId, nobody, { kind: 'node', node, old: undefined }, policy, nowMs) !== undefined)
+    return [];
+  const ceiling = controlPlaneCeiling(node, policy);
+  const of = (reason: ChangeReason, judgedAs: Reason, message: string): readonly NodeChange[] => {
+    const enforcement = atMost(policy.enforcementOf(conformanceId, judgedAs), ceiling);
+    return enforcement === 'off' ? [] : [{ reason, message, isEvent: enforcement !== 'audit' }];
+  };
+  return [
+    ...newViolations(node, before, policy).flatMap((fact) =>
+      of(
+        fact.reason,
+        fact.reason,
+        `${fact.field} is now ${fact.has}, needs ${fact.needs}: ${fact.fix} (${conformanceId}/${fact.reason})`,
+      ),
+    ),
+    ...shrinkage(node, before, conformanceSettings(policy)).flatMap(({ resource, had, has }) =>
+      of(
+        'capacity',
+        resource === 'cpu' ? 'cpu' : resource === 'ephemeral-storage' ? 'disk' : 'memory',
+        `status.capacity[${clip(resource, 60)}] shrank from ${clip(had, 40)} to ${clip(has, 40)}: see whether hardware failed or the machine was reconfigured`,
+      ),
+    ),
+  ];
+}
+
+/**
+ * What a node has become that workflow pods on it were not placed for; undefined where nothing of that kind changed.
+ * `from` and `to` are for people: `gpu`, `an operator node`.
+ */
+export function roleChange(
+  node: Node,
+  before: Node,
+  policy: CompiledPolicy,
+): { readonly from: string; readonly to: string } | undefined {
+  if (node.createdAtMs !== before.createdAtMs) return undefined;
+  const [from, to] = [roleOf(before, policy), roleOf(node, policy)];
+  return from === to ? undefined : { from, to };
+}
+
+/** Why a node that did not bear the mark bears it now; undefined where that is not so. A node that was not there before bore none. */
+export function newMark(node: Node, before: Node | undefined, policy: CompiledPolicy): string | undefined {
+  if (!isQuarantineOn(policy)) return undefined;
+  const { mark } = marksOf(node);
+  const had = before?.createdAtMs === node.createdAtMs ? before : undefined;
+  if (mark === undefined || (had !== undefined && marksOf(had).mark !== undefined)) return undefined;
+  const facts = quarantineFacts(node, policy);
+  const violated = violations(facts).map(({ reason, has, needs }) => `${reason}: has ${has}, needs ${needs}`);
+  const unknown = facts
+    .filter(({ verdict }) => verdict === 'unknown')
+    .map(({ reason }) => `${reason} is not known yet`);
+  return clip([...violated, ...unknown].join('; '), 400);
+}
+
+function roleOf(node: Node, policy: CompiledPolicy): string {
+  return isOperatorNode(node, policy) ? 'an operator node' : (typeOf(node, policy) ?? 'untyped');
+}
