@@ -11,13 +11,14 @@ import { hasConfiguration, readLiveInstallation } from './cluster/live-installat
 import { createNodeReports, type NodeReports } from './cluster/node-reports.ts';
 import { defaultIdleTimeoutMs, type NodeWatch, startNodeWatch } from './cluster/node-watch.ts';
 import { loadNodesFile } from './cluster/nodes-file.ts';
+import { createPodSource } from './cluster/pod-source.ts';
 import { type Reconciler, startQuarantineReconciler } from './cluster/quarantine-reconciler.ts';
 import { compileDefaults, createPolicyParser } from './config/parse.ts';
 import { type PolicyStore, startPolicyStore } from './config/policy-store.ts';
 import type { Log } from './config/watch-files.ts';
 import { eventNamespace, productName, quarantineLeaseName } from './manifests/objects.ts';
 import { serviceAccountUser } from './policy/model/request.ts';
-import type { NodeSource } from './policy/model/snapshot.ts';
+import { type NodeSource, offlinePods } from './policy/model/snapshot.ts';
 import { rules } from './policy/rules/index.ts';
 import { isQuarantineExempt } from './policy/standing.ts';
 import { createAdmissionEndpoint } from './server/admission-endpoint.ts';
@@ -66,6 +67,7 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   const { log, now } = world;
   const startedMs = now();
   let source: NodeSource | undefined;
+  let pods = offlinePods;
   let watch: NodeWatch | undefined;
   let configuration: ConfigurationCheck | undefined;
   let reconciler: Reconciler | undefined;
@@ -92,6 +94,7 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
         ? await loadInClusterAccess(io.env)
         : await loadKubeconfigAccess(settings.kubeconfig);
     const client = createApiClient(access, { idleTimeoutMs: defaultIdleTimeoutMs });
+    pods = createPodSource(client);
     reports = createNodeReports({
       client,
       policy: policies.current,
@@ -158,7 +161,15 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
       metrics.auditLost(records);
     },
   });
-  const admit = createAdmit({ rules, policy: policies.current, nodes, now, monotonic: world.monotonic });
+  const admit = createAdmit({
+    rules,
+    policy: policies.current,
+    nodes,
+    pods,
+    installedAt: () => configuration?.installedAt(),
+    now,
+    monotonic: world.monotonic,
+  });
   const handler = createReviewHandler({ admit, rules, audit: sink, observer: metrics, log });
   const endpoint = createAdmissionEndpoint({
     handler,

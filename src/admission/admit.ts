@@ -1,12 +1,21 @@
-import { type Evaluation, evaluate, prepare } from '../policy/evaluate.ts';
+import { type Evaluation, evaluate, type Preparation, prepare } from '../policy/evaluate.ts';
 import { toJsonPatch } from '../policy/json-patch.ts';
 import type { PatchOperation } from '../policy/model/edit.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import type { AuditRecord } from '../policy/model/record.ts';
 import type { AdmissionRequest, Phase } from '../policy/model/request.ts';
-import type { NodeLookup, NodeSnapshot, NodeSource } from '../policy/model/snapshot.ts';
+import {
+  type Lookups,
+  type NodeLookup,
+  type NodeSnapshot,
+  type NodeSource,
+  noLookups,
+  type PodLookup,
+  type PodSource,
+  podKey,
+} from '../policy/model/snapshot.ts';
 import { type ClusterView, createView } from '../policy/model/view.ts';
-import type { BoundRule } from '../policy/rule.ts';
+import type { BoundRule, Need } from '../policy/rule.ts';
 import { buildRecord } from './record.ts';
 import { type AdmissionResponse, buildResponse } from './response.ts';
 
@@ -16,6 +25,9 @@ export interface AdmitContext {
   /** The policy in force; asked once per request, so that a reload never splits one. */
   readonly policy: () => CompiledPolicy;
   readonly nodes: NodeSource;
+  readonly pods: PodSource;
+  /** Since when the API server asks us, in milliseconds of the Unix epoch; undefined while nobody knows. */
+  readonly installedAt: () => number | undefined;
   /** Wall clock, milliseconds of the Unix epoch. */
   readonly now: () => number;
   /** A monotonic clock in milliseconds, for durations. */
@@ -29,10 +41,8 @@ export interface Admission {
   readonly patch: readonly PatchOperation[];
 }
 
-/** Judges one request. Server, CLI and tests share it. Synchronous unless a node must be looked up that the snapshot lacks. */
+/** Judges one request. Server, CLI and tests share it. Synchronous unless something must be looked up that the snapshot lacks. */
 export type Admit = (phase: Phase, request: AdmissionRequest, deadlineMs: number) => Admission | Promise<Admission>;
-
-const noLookups: ReadonlyMap<string, NodeLookup> = new Map();
 
 export function createAdmit(context: AdmitContext): Admit {
   const { rules, nodes } = context;
@@ -42,10 +52,12 @@ export function createAdmit(context: AdmitContext): Admit {
     const nowMs = context.now();
     const policy = context.policy();
     const snapshot = nodes.snapshot();
-    const preparation = prepare({ phase, request, policy, nowMs }, rules);
-    const finish = (lookups: ReadonlyMap<string, NodeLookup>): Admission => {
+    const installedAtMs = context.installedAt();
+    const prepared = (lookups: Lookups): Preparation =>
+      prepare({ phase, request, policy, lookups, nowMs, installedAtMs }, rules);
+    const finish = (lookups: Lookups, preparation: Preparation): Admission => {
       const view = viewOf(policy, snapshot);
-      const evaluation = evaluate({ phase, request, policy, view, lookups, nowMs }, preparation);
+      const evaluation = evaluate({ phase, request, policy, view, lookups, nowMs, installedAtMs }, preparation);
       const patch = toJsonPatch(request.object, evaluation.edits);
       const durationSeconds = (context.monotonic() - startedMs) / 1000;
       return {
@@ -55,20 +67,58 @@ export function createAdmit(context: AdmitContext): Admit {
         patch,
       };
     };
-    if (preparation.nodes.length === 0) return finish(noLookups);
-    const lookups = new Map<string, NodeLookup>();
-    const missing: string[] = [];
-    for (const name of preparation.nodes) {
-      const node = snapshot.nodes.get(name);
-      if (node === undefined) missing.push(name);
-      else lookups.set(name, { state: 'found', node });
-    }
-    if (missing.length === 0) return finish(lookups);
+    const first = prepared(noLookups);
+    if (first.needs.length === 0) return finish(noLookups, first);
+    const found = { nodes: new Map<string, NodeLookup>(), pods: new Map<string, PodLookup>() };
+    // What the snapshot has is taken from there; an answer may raise another question.
+    let preparation = first;
+    while (preparation.needs.length > 0 && takeKnown(preparation.needs, snapshot, found)) preparation = prepared(found);
+    if (preparation.needs.length === 0) return finish(found, preparation);
     const signal = AbortSignal.timeout(Math.max(1, Math.floor(deadlineMs)));
-    return Promise.all(missing.map(async (name) => lookups.set(name, await nodes.lookUp(name, signal)))).then(() =>
-      finish(lookups),
-    );
+    return lookUpAll(context, preparation, snapshot, found, prepared, signal).then((last) => finish(found, last));
   };
+}
+
+interface Found {
+  readonly nodes: Map<string, NodeLookup>;
+  readonly pods: Map<string, PodLookup>;
+}
+
+/** Takes what is needed from the snapshot, as far as it has it. @returns false where some of it must be asked for. */
+function takeKnown(needs: readonly Need[], snapshot: NodeSnapshot, found: Found): boolean {
+  let all = true;
+  for (const need of needs) {
+    const node = need.kind === 'node' ? snapshot.nodes.get(need.name) : undefined;
+    if (node === undefined) all = false;
+    else found.nodes.set(node.name, { state: 'found', node });
+  }
+  return all;
+}
+
+/** Looks up all that is needed, within one deadline. Each round answers all that is open, so there are at most as many as kinds of needs. */
+async function lookUpAll(
+  { nodes, pods }: AdmitContext,
+  start: Preparation,
+  snapshot: NodeSnapshot,
+  found: Found,
+  prepared: (lookups: Lookups) => Preparation,
+  signal: AbortSignal,
+): Promise<Preparation> {
+  let preparation = start;
+  while (preparation.needs.length > 0) {
+    takeKnown(preparation.needs, snapshot, found);
+    await Promise.all(
+      preparation.needs.map(async (need) => {
+        if (need.kind === 'pod') {
+          found.pods.set(podKey(need.namespace, need.name), await pods.lookUp(need.namespace, need.name, signal));
+        } else if (!found.nodes.has(need.name)) {
+          found.nodes.set(need.name, await nodes.lookUp(need.name, signal));
+        }
+      }),
+    );
+    preparation = prepared(found);
+  }
+  return preparation;
 }
 
 /** A view costs a pass over all nodes: it is kept for as long as policy and nodes are the same objects. */

@@ -3,7 +3,7 @@ import { clip } from '../policy/kube/text.ts';
 import type { PatchOperation } from '../policy/model/edit.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import type { AuditRecord } from '../policy/model/record.ts';
-import type { AdmissionRequest, Phase } from '../policy/model/request.ts';
+import { type AdmissionRequest, nameOf, type Phase } from '../policy/model/request.ts';
 import type { NodeSnapshot } from '../policy/model/snapshot.ts';
 
 /** Longest name that Kubernetes has for objects; user and group names are cut there too. */
@@ -79,5 +79,5 @@ function patchPaths(patch: readonly PatchOperation[]): readonly string[] {
 /** While mutating, a pod with only a generateName has no name yet. */
 function objectName({ name, subject }: AdmissionRequest): string {
   if (name !== '' || subject === undefined) return name;
-  return subject.kind === 'pod' ? subject.pod.name : subject.node.name;
+  return nameOf(subject);
 }

@@ -97,7 +97,14 @@ async function judgeRequest(
     findings: [...mutated.evaluation.findings, ...evaluation.findings],
     warnings: [...mutated.evaluation.warnings, ...evaluation.warnings],
     patch: mutated.patch,
-    labels: subject === undefined ? {} : subject.kind === 'pod' ? subject.pod.labels : subject.node.labels,
+    labels:
+      subject === undefined
+        ? {}
+        : subject.kind === 'pod'
+          ? subject.pod.labels
+          : subject.kind === 'node'
+            ? subject.node.labels
+            : subject.binding.labels,
     exemptions: evaluation.exemptions,
     denial: evaluation.denial,
     facts: subject?.kind === 'node' ? conformanceFacts(subject.node, options.policy) : [],
@@ -126,11 +133,11 @@ function toRequest(value: unknown, options: JudgeOptions): AdmissionRequest | un
   const resource = resourceOf(apiVersion, kind);
   if (resource === undefined) return undefined;
   const metadata = readObject(field(object, 'metadata'), 'metadata');
-  const namespaced = resource !== 'nodes';
+  const namespaced = kind !== 'Node';
   return readRequest({
     uid: 'review',
-    kind: { group: '', version: 'v1', kind },
-    resource: { group: '', version: 'v1', resource },
+    kind: { group: resource.group, version: 'v1', kind },
+    resource: { ...resource, version: 'v1' },
     operation: 'CREATE',
     name: readString(field(metadata, 'name'), 'metadata.name') ?? '',
     namespace: namespaced ? (readString(field(metadata, 'namespace'), 'metadata.namespace') ?? options.namespace) : '',

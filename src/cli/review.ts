@@ -5,7 +5,7 @@ import { createAdmit } from '../admission/admit.ts';
 import { createFixedNodes, loadNodesFile } from '../cluster/nodes-file.ts';
 import { compileDefaults, createPolicyParser } from '../config/parse.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
-import { offlineNodes } from '../policy/model/snapshot.ts';
+import { offlineNodes, offlinePods } from '../policy/model/snapshot.ts';
 import { rules } from '../policy/rules/index.ts';
 import { isNonConforming, type StandingCluster } from '../policy/standing.ts';
 import { clusterReviewObject, renderClusterReview, reviewCluster } from './cluster-review.ts';
@@ -108,7 +108,15 @@ export async function review(args: readonly string[], io: CliIo): Promise<number
   const nodes =
     cluster === undefined ? offlineNodes : createFixedNodes(new Map(cluster.nodes.map((node) => [node.name, node])));
   const options = {
-    admit: createAdmit({ rules, policy: () => policy, nodes, now: io.now, monotonic: io.now }),
+    admit: createAdmit({
+      rules,
+      policy: () => policy,
+      nodes,
+      pods: offlinePods,
+      installedAt: () => undefined,
+      now: io.now,
+      monotonic: io.now,
+    }),
     policy,
     namespace: parsed.string('namespace') ?? 'default',
     requester: { username: parsed.string('as') ?? '', groups: parsed.strings('as-group') },

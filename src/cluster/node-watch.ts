@@ -7,6 +7,7 @@ import { type ApiClient, ApiError, type WatchEvent } from './api-client.ts';
 import { backoffMs } from './backoff.ts';
 import { listAll } from './list-all.ts';
 import { createNodeIndex } from './node-index.ts';
+import { lookUpError } from './pod-source.ts';
 
 /** The API server sends a bookmark about once a minute; a watch that is silent for half as long again is dead. */
 export const defaultIdleTimeoutMs = 90_000;
@@ -194,12 +195,7 @@ async function lookUp(client: ApiClient, name: string, signal: AbortSignal): Pro
     return { state: 'found', node: readNode(value, 'Node') };
   } catch (error) {
     if (error instanceof ApiError && error.status === 404) return { state: 'absent' };
-    const why = signal.aborted
-      ? 'the API server did not answer in time'
-      : error instanceof Error
-        ? error.message
-        : String(error);
-    return { state: 'unknown', why };
+    return { state: 'unknown', why: lookUpError(error, signal) };
   }
 }
 

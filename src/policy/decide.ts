@@ -2,7 +2,7 @@ import { atMost } from './enforcement.ts';
 import { clip } from './kube/text.ts';
 import type { DecidedFinding, Finding } from './model/finding.ts';
 import type { CompiledPolicy } from './model/policy.ts';
-import type { AdmissionRequest, Phase, Subject } from './model/request.ts';
+import { type AdmissionRequest, nameOf, type Phase, type Subject } from './model/request.ts';
 
 /** Why and how a request is denied, in the API server's terms. */
 export interface Denial {
@@ -62,10 +62,14 @@ function denialOf(request: AdmissionRequest, subject: Subject, findings: readonl
     return { code: 422, reason: 'UnprocessableEntity', message: texts.join('; ') };
   }
   if (texts.length === 1) return { code: 403, reason: 'Forbidden', message: texts[0] ?? '' };
-  const own = subject.kind === 'pod' ? subject.pod.name : subject.node.name;
+  const own = nameOf(subject);
   const who = clip(own === '' ? request.name : own, 253);
   const lines = texts.map((text) => `\n- ${text}`).join('');
-  return { code: 403, reason: 'Forbidden', message: `${subject.kind} ${who} has ${texts.length} findings:${lines}` };
+  return {
+    code: 403,
+    reason: 'Forbidden',
+    message: `${request.kind.toLowerCase()} ${who} has ${texts.length} findings:${lines}`,
+  };
 }
 
 /** Longest warning: beyond it some clients cut. The API server drops one with a line break or a tab. */

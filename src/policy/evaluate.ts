@@ -1,21 +1,24 @@
 import { type Decision, decide } from './decide.ts';
+import { exemptedAtCreation } from './exempted.ts';
 import { exemptionFor } from './exemptions.ts';
 import type { Edit } from './model/edit.ts';
 import type { Finding } from './model/finding.ts';
 import type { CompiledPolicy } from './model/policy.ts';
 import { type AdmissionRequest, type Phase, pathOf } from './model/request.ts';
-import type { NodeLookup } from './model/snapshot.ts';
+import { type Lookups, podKey } from './model/snapshot.ts';
 import type { ClusterView } from './model/view.ts';
-import type { BoundRule } from './rule.ts';
+import type { BoundRule, Need } from './rule.ts';
 
 export interface EvaluateInput {
   readonly phase: Phase;
   readonly request: AdmissionRequest;
   readonly policy: CompiledPolicy;
   readonly view: ClusterView;
-  readonly lookups: ReadonlyMap<string, NodeLookup>;
+  readonly lookups: Lookups;
   /** Milliseconds of the Unix epoch. */
   readonly nowMs: number;
+  /** Since when the API server asks us, in milliseconds of the Unix epoch; undefined while nobody knows. */
+  readonly installedAtMs: number | undefined;
 }
 
 export interface UsedExemption {
@@ -34,36 +37,49 @@ export interface Evaluation extends Decision {
 export interface Preparation {
   readonly judges: readonly BoundRule[];
   readonly exemptions: readonly UsedExemption[];
-  /** Names of the nodes that must be looked up. Mostly none: then nothing is awaited. */
-  readonly nodes: readonly string[];
+  /** What must be known first, and is not among the look-ups yet. Mostly nothing: then nothing is awaited. */
+  readonly needs: readonly Need[];
 }
 
-const unjudged: Preparation = { judges: [], exemptions: [], nodes: [] };
+const unjudged: Preparation = { judges: [], exemptions: [], needs: [] };
 
 /** Picks the rules that judge the request under this policy: those that read it, are not off, judge such a subject, and are not exempted from. */
-export function prepare(
-  { phase, request, policy, nowMs }: Omit<EvaluateInput, 'view' | 'lookups'>,
-  rules: readonly BoundRule[],
-): Preparation {
+export function prepare(input: Omit<EvaluateInput, 'view'>, rules: readonly BoundRule[]): Preparation {
+  const { phase, request, policy, lookups, nowMs, installedAtMs } = input;
   const { subject } = request;
   if (subject === undefined) return unjudged;
   const judges: BoundRule[] = [];
   const exemptions: { reason: string; rules: string[] }[] = [];
-  const nodes: string[] = [];
+  const needs: Need[] = [];
   for (const rule of rules) {
     if (!reads(rule, request, phase, policy) || policy.enforcementOf(rule.id, '') === 'off') continue;
     if (!rule.judges(subject, policy)) continue;
-    const exemption = exemptionFor(rule.id, request, subject, policy, nowMs);
-    if (exemption !== undefined) {
-      const used = exemptions.find(({ reason }) => reason === exemption.reason);
-      if (used === undefined) exemptions.push({ reason: exemption.reason, rules: [rule.id] });
+    const reason =
+      rule.exemptible === false
+        ? undefined
+        : (exemptionFor(rule.id, request, subject, policy, nowMs, lookups)?.reason ??
+          exemptedAtCreation(rule.id, subject, policy, lookups, installedAtMs));
+    if (reason !== undefined) {
+      const used = exemptions.find((exemption) => exemption.reason === reason);
+      if (used === undefined) exemptions.push({ reason, rules: [rule.id] });
       else used.rules.push(rule.id);
       continue;
     }
     judges.push(rule);
-    for (const name of rule.needs(request, subject, phase)) if (!nodes.includes(name)) nodes.push(name);
+    for (const need of rule.needs({ phase, request, subject, policy, lookups })) {
+      if (!isAnswered(need, lookups) && !needs.some((other) => sameNeed(other, need))) needs.push(need);
+    }
   }
-  return { judges, exemptions, nodes };
+  return { judges, exemptions, needs };
+}
+
+function isAnswered(need: Need, { nodes, pods }: Lookups): boolean {
+  return need.kind === 'node' ? nodes.has(need.name) : pods.has(podKey(need.namespace, need.name));
+}
+
+function sameNeed(a: Need, b: Need): boolean {
+  if (a.kind === 'node' || b.kind === 'node') return a.kind === b.kind && a.name === b.name;
+  return a.namespace === b.namespace && a.name === b.name;
 }
 
 /** Whether a rule reads such requests in such a phase: by resource, subresource and operation. */

@@ -1,6 +1,7 @@
-import { label } from './kube/labels.ts';
+import { type Labels, label } from './kube/labels.ts';
 import type { CompiledExemption, CompiledPolicy, Exemption, Policy } from './model/policy.ts';
 import { type AdmissionRequest, type Subject, serviceAccountUser } from './model/request.ts';
+import { type Lookups, noLookups, podKey } from './model/snapshot.ts';
 import type { Contradiction } from './rule.ts';
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -39,13 +40,43 @@ export function exemptionFor(
   subject: Subject,
   policy: CompiledPolicy,
   nowMs: number,
+  lookups: Lookups = noLookups,
 ): Exemption | undefined {
   return policy.exemptions.find((entry) => {
     const { exemption } = entry;
-    if (!isInForce(entry, nowMs)) return false;
     if (exemption.rules !== undefined && !exemption.rules.includes(rule)) return false;
-    return namesRequester(exemption, request) && namesSubject(exemption, subject, policy);
+    return names(entry, request, subject, policy, nowMs, lookups);
   })?.exemption;
+}
+
+/** The exemptions that name this request by who makes it: those that a pod takes with it from its creation. */
+export function exemptionsOfRequester(
+  request: Pick<AdmissionRequest, 'requester'>,
+  subject: Subject,
+  policy: CompiledPolicy,
+  nowMs: number,
+): readonly Exemption[] {
+  return policy.exemptions
+    .filter((entry) => isByRequester(entry.exemption) && names(entry, request, subject, policy, nowMs, noLookups))
+    .map(({ exemption }) => exemption);
+}
+
+function isByRequester({ users, groups, serviceAccounts }: Exemption): boolean {
+  return (users ?? groups ?? serviceAccounts) !== undefined;
+}
+
+function names(
+  entry: CompiledExemption,
+  request: Pick<AdmissionRequest, 'requester'>,
+  subject: Subject,
+  policy: CompiledPolicy,
+  nowMs: number,
+  lookups: Lookups,
+): boolean {
+  const { exemption } = entry;
+  return (
+    isInForce(entry, nowMs) && namesRequester(exemption, request) && namesSubject(exemption, subject, policy, lookups)
+  );
 }
 
 function namesRequester(
@@ -58,7 +89,7 @@ function namesRequester(
   return serviceAccounts.some((account) => requester.username === serviceAccountUser(account));
 }
 
-function namesSubject(exemption: Exemption, subject: Subject, policy: CompiledPolicy): boolean {
+function namesSubject(exemption: Exemption, subject: Subject, policy: CompiledPolicy, lookups: Lookups): boolean {
   const { namespaces, podSelector, nodes, serviceAccounts } = exemption;
   if (subject.kind === 'node') {
     return (
@@ -67,13 +98,21 @@ function namesSubject(exemption: Exemption, subject: Subject, policy: CompiledPo
       (nodes === undefined || nodes.includes(subject.node.name))
     );
   }
-  const { pod } = subject;
   if (nodes !== undefined) return false;
-  if (namespaces !== undefined && !namespaces.includes(pod.namespace)) return false;
+  const { namespace } = subject.kind === 'pod' ? subject.pod : subject.binding;
+  if (namespaces !== undefined && !namespaces.includes(namespace)) return false;
   if (podSelector === undefined) return true;
   // Whoever makes a pod writes its labels: in a workflow namespace they count only together with a service account.
-  if (policy.workflowNamespaces.has(pod.namespace) && serviceAccounts === undefined) return false;
-  return Object.entries(podSelector).every(([key, value]) => label(pod.labels, key) === value);
+  if (policy.workflowNamespaces.has(namespace) && serviceAccounts === undefined) return false;
+  const labels = labelsOf(subject, lookups);
+  return labels !== undefined && Object.entries(podSelector).every(([key, value]) => label(labels, key) === value);
+}
+
+/** Labels of the pod before a change of it: a label that the change itself brings makes no exemption. Undefined where nobody has looked. */
+function labelsOf(subject: Exclude<Subject, { kind: 'node' }>, lookups: Lookups): Labels | undefined {
+  if (subject.kind === 'pod') return (subject.old ?? subject.pod).labels;
+  const lookup = lookups.pods.get(podKey(subject.binding.namespace, subject.binding.name));
+  return lookup?.state === 'found' ? lookup.pod.labels : undefined;
 }
 
 /** Exemptions that name nobody, whoever writes labels, or a workflow namespace whole. */

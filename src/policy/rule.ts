@@ -2,7 +2,7 @@ import type { Edit } from './model/edit.ts';
 import type { Enforcement, Finding } from './model/finding.ts';
 import type { CompiledPolicy, Policy } from './model/policy.ts';
 import type { AdmissionRequest, Operation, Phase, Subject } from './model/request.ts';
-import type { NodeLookup } from './model/snapshot.ts';
+import type { Lookups } from './model/snapshot.ts';
 import type { ClusterView } from './model/view.ts';
 
 /** A JSON Schema, as data. The policy file's schema is assembled from the rules' own. */
@@ -20,8 +20,12 @@ export interface RequestMatch {
   readonly changes?: readonly Change[];
 }
 
-/** What of an object an UPDATE may change that a rule reads. Taints of the node lifecycle (`node.kubernetes.io/…`) do not count. */
-export type Change = 'labels' | 'taints' | 'verified';
+/**
+ * What of an object an UPDATE may change that a rule reads: of a node its labels, taints (not those of its lifecycle, `node.kubernetes.io/…`)
+ * and the annotation of quarantine; of a pod what decides where it may land, whether it bears the workflow labels, and the annotation of its
+ * exemption; of a workload its template.
+ */
+export type Change = 'labels' | 'taints' | 'verified' | 'placement' | 'workflow-labels' | 'exempted' | 'template';
 
 /** What a reason means and how to meet it: the source of docs/messages.md. */
 export interface ReasonText {
@@ -29,15 +33,26 @@ export interface ReasonText {
   readonly fix: string;
 }
 
-export interface RuleInput {
+/** What is known before anything has been looked up, and once it has. */
+export interface NeedsInput {
   readonly phase: Phase;
   readonly request: AdmissionRequest;
   readonly subject: Subject;
   readonly policy: CompiledPolicy;
-  readonly view: ClusterView;
-  /** Answers to what `needs` named. */
-  readonly lookups: ReadonlyMap<string, NodeLookup>;
+  /** Answers so far. */
+  readonly lookups: Lookups;
 }
+
+export interface RuleInput extends NeedsInput {
+  readonly view: ClusterView;
+  /** Milliseconds of the Unix epoch. */
+  readonly nowMs: number;
+}
+
+/** Something that a rule must know of the cluster before it can judge. */
+export type Need =
+  | { readonly kind: 'node'; readonly name: string }
+  | { readonly kind: 'pod'; readonly namespace: string; readonly name: string };
 
 export interface RuleResult {
   readonly findings: readonly Finding[];
@@ -80,8 +95,13 @@ export interface Rule<Settings = unknown, Compiled = unknown> {
   readonly lacks?: (settings: Settings, policy: Policy) => readonly Lack[];
   /** The enforcement that the policy gives a reason, before preset and ceilings; for `''`, the rule's own: a rule that is off is not asked. */
   readonly enforcement: (settings: Settings, reason: string) => Enforcement;
-  /** Names of nodes that the rule must know of. The edge looks up those that the snapshot lacks. */
-  readonly needs: (request: AdmissionRequest, subject: Subject, phase: Phase) => readonly string[];
+  /**
+   * Nodes and pods that the rule must know of. The edge looks up those that the snapshot lacks, and asks again with the answers: an answer
+   * may raise another question.
+   */
+  readonly needs: (input: NeedsInput) => readonly Need[];
+  /** False for a rule that no exemption keeps from judging; left out: true. */
+  readonly exemptible?: boolean;
   /** The admission phases in which the rule does something under its settings: which webhooks are registered. */
   readonly phases: (settings: Settings) => readonly Phase[];
   /** Whether the rule judges this subject at all, exemptions aside. */

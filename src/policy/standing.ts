@@ -82,7 +82,8 @@ export function lacksExclusion(pod: Workload, policy: CompiledPolicy, nowMs: num
   if (!isWorkflowPod(pod, policy)) return false;
   const exclusion = exclusionOf(policy);
   if (exclusion === undefined) return false;
-  if (exemptionFor('placement', nobody, { kind: 'pod', pod }, policy, nowMs) !== undefined) return false;
+  if (exemptionFor('placement', nobody, { kind: 'pod', pod, old: undefined }, policy, nowMs) !== undefined)
+    return false;
   return openAlternative(pod.placement, exclusion) !== undefined;
 }
 

@@ -7,7 +7,7 @@ import { compileDefaults } from '../../src/config/parse.ts';
 import type { Answer } from '../../src/policy/model/handler.ts';
 import type { AuditRecord } from '../../src/policy/model/record.ts';
 import type { Phase } from '../../src/policy/model/request.ts';
-import { type NodeLookup, type NodeSource, offlineNodes } from '../../src/policy/model/snapshot.ts';
+import { type NodeLookup, type NodeSource, offlineNodes, offlinePods } from '../../src/policy/model/snapshot.ts';
 import type { BoundRule } from '../../src/policy/rule.ts';
 import { rules } from '../../src/policy/rules/index.ts';
 import { fixtureNode, osmoPod } from '../support/fixtures.ts';
@@ -35,6 +35,8 @@ function harness({
       rules: list,
       policy: () => policy,
       nodes,
+      pods: offlinePods,
+      installedAt: () => undefined,
       now: () => Date.UTC(2026, 10, 25),
       monotonic: () => 0,
     }),

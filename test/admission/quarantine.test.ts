@@ -7,6 +7,7 @@ import { markLabel, verifiedAnnotation } from '../../src/policy/model/node.ts';
 import { readNode } from '../../src/policy/model/read-node.ts';
 import { readRequest } from '../../src/policy/model/read-request.ts';
 import type { Phase } from '../../src/policy/model/request.ts';
+import { offlinePods } from '../../src/policy/model/snapshot.ts';
 import { marksDue, type ReconcileInput } from '../../src/policy/quarantine.ts';
 import { rules } from '../../src/policy/rules/index.ts';
 import { fixtureNode, type KubeObject } from '../support/fixtures.ts';
@@ -53,6 +54,7 @@ async function update(object: KubeObject, oldObject: KubeObject, write: Write = 
   const policy = policyOf();
   const admit = createAdmit({
     ...{ rules, policy: () => policy, nodes: createFixedNodes(new Map()), now: () => 0, monotonic: () => 0 },
+    ...{ pods: offlinePods, installedAt: () => undefined },
   });
   const { phase = 'validate', user = 'root', groups = ['system:masters'], subResource = '' } = write;
   return admit(

@@ -6,7 +6,7 @@ import { createPolicyParser } from '../../src/config/parse.ts';
 import { readRequest } from '../../src/policy/model/read-request.ts';
 import type { AuditRecord } from '../../src/policy/model/record.ts';
 import type { Phase } from '../../src/policy/model/request.ts';
-import { type NodeSource, offlineNodes } from '../../src/policy/model/snapshot.ts';
+import { type NodeSource, offlineNodes, offlinePods } from '../../src/policy/model/snapshot.ts';
 import { rules } from '../../src/policy/rules/index.ts';
 import { createAdmissionEndpoint } from '../../src/server/admission-endpoint.ts';
 import { createAdmissionListener, createApp } from '../../src/server/app.ts';
@@ -36,6 +36,8 @@ function worldOf(golden: Case): World {
       rules,
       policy: () => policy,
       nodes: live === undefined ? offlineNodes : fileNodes(live),
+      pods: offlinePods,
+      installedAt: () => undefined,
       now: () => nowMs,
       monotonic: () => 0,
     }),

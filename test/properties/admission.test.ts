@@ -7,7 +7,7 @@ import { createPolicyParser } from '../../src/config/parse.ts';
 import type { CompiledPolicy } from '../../src/policy/model/policy.ts';
 import { readRequest } from '../../src/policy/model/read-request.ts';
 import type { Phase } from '../../src/policy/model/request.ts';
-import type { SnapshotState } from '../../src/policy/model/snapshot.ts';
+import { offlinePods, type SnapshotState } from '../../src/policy/model/snapshot.ts';
 import { rules } from '../../src/policy/rules/index.ts';
 import { apply } from '../support/json-patch.ts';
 import { cluster, pod } from './arbitraries.ts';
@@ -45,6 +45,8 @@ function ask({ policy, nodes, state = 'synced' }: World, phase: Phase, object: u
     policy: () => policy,
     // A thenable that answers at once would hide a look-up: this source is only asked for nodes that the snapshot lacks.
     nodes: { snapshot: () => snapshot, lookUp: () => Promise.resolve({ state: 'absent' }) },
+    pods: offlinePods,
+    installedAt: () => undefined,
     now: () => 1_000,
     monotonic: () => 0,
   });

@@ -1,4 +1,4 @@
-import type { JsonObject } from './read.ts';
+import { field, type JsonObject, readObject, readTime } from './read.ts';
 
 /** A webhook configuration of the cluster: its object, that there is none, or that it could not be read. */
 export type LiveConfiguration =
@@ -12,6 +12,19 @@ export interface LiveInstallation {
   readonly configurations: ReadonlyMap<string, LiveConfiguration>;
   /** Namespaces in which pods bear the workflow labels, of those that were asked for. */
   readonly labelled: LabelledNamespaces;
+}
+
+/** When the younger of the two configurations was made, in milliseconds of the Unix epoch; undefined where one is absent or unknown. */
+export function installedAtOf({ configurations }: LiveInstallation): number | undefined {
+  let latest: number | undefined;
+  for (const configuration of configurations.values()) {
+    if (configuration.state !== 'found') return undefined;
+    const metadata = readObject(field(configuration.object, 'metadata'), 'metadata');
+    const madeAtMs = readTime(metadata, 'creationTimestamp', 'metadata');
+    if (madeAtMs === undefined) return undefined;
+    latest = Math.max(latest ?? madeAtMs, madeAtMs);
+  }
+  return latest;
 }
 
 export type LabelledNamespaces =

@@ -29,4 +29,27 @@ export interface Workload {
   readonly annotations: Labels;
   readonly placement: Placement;
   readonly demands: Demands;
+  /** Whether `spec.schedulingGates` holds any: the scheduler leaves the pod alone, and its placement may still be tightened. */
+  readonly gated: boolean;
+  /** `metadata.creationTimestamp` in milliseconds of the Unix epoch; undefined before the API server has set it, and in a template. */
+  readonly createdAtMs: number | undefined;
+}
+
+/** A pod's assignment to a node: what the scheduler writes, or whoever may. */
+export interface Binding {
+  /** The pod. */
+  readonly name: string;
+  readonly namespace: string;
+  /** `target.name`. */
+  readonly nodeName: string;
+  /** Written over the pod's own. */
+  readonly labels: Labels;
+  readonly annotations: Labels;
+}
+
+/** What is asked of a live pod: no more than its metadata. */
+export interface LivePod {
+  readonly labels: Labels;
+  readonly annotations: Labels;
+  readonly createdAtMs: number | undefined;
 }

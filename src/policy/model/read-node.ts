@@ -9,6 +9,7 @@ import {
   readObject,
   readString,
   readStringMap,
+  readTime,
   ShapeError,
 } from './read.ts';
 
@@ -27,7 +28,7 @@ export function readNode(value: unknown, path: string): Node {
     name,
     labels: { ...readStringMap(field(metadata, 'labels'), `${path}.metadata.labels`) },
     verified: readAnnotation(metadata, `${path}.metadata`),
-    createdAtMs: readTime(metadata, `${path}.metadata`),
+    createdAtMs: readTime(metadata, 'creationTimestamp', `${path}.metadata`),
     taints: readList(field(spec, 'taints'), `${path}.spec.taints`).map((taint, i) =>
       readTaint(taint, `${path}.spec.taints[${i}]`),
     ),
@@ -83,14 +84,6 @@ function sameList<T>(a: readonly T[], b: readonly T[], same: (x: T, y: T) => boo
 function readAnnotation(metadata: JsonObject, path: string): string | undefined {
   const annotations = readObject(field(metadata, 'annotations'), `${path}.annotations`);
   return readString(field(annotations, verifiedAnnotation), `${path}.annotations[${verifiedAnnotation}]`);
-}
-
-function readTime(metadata: JsonObject, path: string): number | undefined {
-  const text = readString(field(metadata, 'creationTimestamp'), `${path}.creationTimestamp`);
-  if (text === undefined) return undefined;
-  const ms = Date.parse(text);
-  if (Number.isNaN(ms)) throw new ShapeError(`${path}.creationTimestamp`, 'is no RFC 3339 time');
-  return ms;
 }
 
 function readTaint(value: unknown, path: string): Taint {

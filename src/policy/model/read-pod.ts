@@ -1,7 +1,7 @@
 import type { NodeSelectorTerm, Requirement } from '../kube/node-selector.ts';
 import { isPositiveQuantity } from '../kube/quantity.ts';
 import type { Toleration } from '../kube/taint.ts';
-import type { Placement, Workload } from './placement.ts';
+import type { LivePod, Placement, Workload } from './placement.ts';
 import {
   field,
   type JsonObject,
@@ -11,6 +11,7 @@ import {
   readString,
   readStringList,
   readStringMap,
+  readTime,
   ShapeError,
 } from './read.ts';
 
@@ -24,19 +25,71 @@ import {
 export function readPod(value: unknown, path: string, namespace: string): Workload {
   const pod = readObject(value, path);
   const metadata = readObject(field(pod, 'metadata'), `${path}.metadata`);
-  const name = readString(field(metadata, 'name'), `${path}.metadata.name`);
-  const spec = readObject(field(pod, 'spec'), `${path}.spec`);
+  return { ...readPodBody(pod, path), path: '', name: nameIn(metadata, `${path}.metadata`), namespace };
+}
+
+/**
+ * Reads the pod that would be made of a template, such as a Deployment's.
+ * @param value the object that holds it, as parsed JSON.
+ * @param at where the template stands in it: `['spec', 'template']`.
+ * @returns undefined where there is none: a ReplicationController may go without.
+ * @throws ShapeError as `readPod` does.
+ */
+export function readTemplate(
+  value: unknown,
+  path: string,
+  at: readonly string[],
+  namespace: string,
+): Workload | undefined {
+  const object = readObject(value, path);
+  let template: unknown = object;
+  let templatePath = path;
+  for (const key of at) {
+    template = field(readObject(template, templatePath), key) ?? undefined;
+    templatePath += `.${key}`;
+  }
+  if (template === undefined) return undefined;
   return {
-    path: '',
-    name: name ?? readString(field(metadata, 'generateName'), `${path}.metadata.generateName`) ?? '',
+    ...readPodBody(readObject(template, templatePath), templatePath),
+    path: `${at.join('.')}.`,
+    name: nameIn(readObject(field(object, 'metadata'), `${path}.metadata`), `${path}.metadata`),
     namespace,
+    // A template has no such time of its own.
+    createdAtMs: undefined,
+  };
+}
+
+/** The metadata of a live pod. @throws ShapeError */
+export function readLivePod(value: unknown, path: string): LivePod {
+  const { labels, annotations, createdAtMs } = readMetadata(readObject(value, path), path);
+  return { labels, annotations, createdAtMs };
+}
+
+function nameIn(metadata: JsonObject, path: string): string {
+  const name = readString(field(metadata, 'name'), `${path}.name`);
+  return name ?? readString(field(metadata, 'generateName'), `${path}.generateName`) ?? '';
+}
+
+function readMetadata(pod: JsonObject, path: string): LivePod {
+  const metadata = readObject(field(pod, 'metadata'), `${path}.metadata`);
+  return {
     labels: readStringMap(field(metadata, 'labels'), `${path}.metadata.labels`),
     annotations: readStringMap(field(metadata, 'annotations'), `${path}.metadata.annotations`),
+    createdAtMs: readTime(metadata, 'creationTimestamp', `${path}.metadata`),
+  };
+}
+
+/** What a pod and a template have in common. */
+function readPodBody(pod: JsonObject, path: string): Omit<Workload, 'path' | 'name' | 'namespace'> {
+  const spec = readObject(field(pod, 'spec'), `${path}.spec`);
+  return {
+    ...readMetadata(pod, path),
     placement: readPlacement(spec, `${path}.spec`),
     demands: {
       resources: readResources(spec, `${path}.spec`),
       schedulerName: readString(field(spec, 'schedulerName'), `${path}.spec.schedulerName`) ?? 'default-scheduler',
     },
+    gated: readList(field(spec, 'schedulingGates'), `${path}.spec.schedulingGates`).length > 0,
   };
 }
 

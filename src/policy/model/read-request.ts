@@ -1,21 +1,59 @@
-import { field, type JsonObject, readBoolean, readObject, readString, readStringList, ShapeError } from './read.ts';
+import type { Binding, Workload } from './placement.ts';
+import {
+  field,
+  type JsonObject,
+  readBoolean,
+  readObject,
+  readString,
+  readStringList,
+  readStringMap,
+  ShapeError,
+} from './read.ts';
 import { readNode } from './read-node.ts';
-import { readPod } from './read-pod.ts';
+import { readPod, readTemplate } from './read-pod.ts';
 import { type AdmissionRequest, type Operation, pathOf, type Subject } from './request.ts';
 
 const operations: readonly string[] = ['CREATE', 'UPDATE', 'DELETE', 'CONNECT'];
 
-/** Resources that rules can judge, with the kind that a review of each must hold. */
-const subjects: Readonly<Record<string, { readonly group: string; readonly kind: string }>> = {
+interface Judged {
+  readonly group: string;
+  readonly kind: string;
+  /** Where the template of its pods stands; undefined for what is no workload. */
+  readonly template?: readonly string[];
+}
+
+/** Resources that rules can judge, with the kind that a review of each must hold. Served in version v1. */
+const judged: Readonly<Record<string, Judged>> = {
   pods: { group: '', kind: 'Pod' },
+  'pods/status': { group: '', kind: 'Pod' },
+  bindings: { group: '', kind: 'Binding' },
+  'pods/binding': { group: '', kind: 'Binding' },
   nodes: { group: '', kind: 'Node' },
   'nodes/status': { group: '', kind: 'Node' },
+  podtemplates: { group: '', kind: 'PodTemplate', template: ['template'] },
+  replicationcontrollers: { group: '', kind: 'ReplicationController', template: ['spec', 'template'] },
+  deployments: { group: 'apps', kind: 'Deployment', template: ['spec', 'template'] },
+  replicasets: { group: 'apps', kind: 'ReplicaSet', template: ['spec', 'template'] },
+  statefulsets: { group: 'apps', kind: 'StatefulSet', template: ['spec', 'template'] },
+  daemonsets: { group: 'apps', kind: 'DaemonSet', template: ['spec', 'template'] },
+  jobs: { group: 'batch', kind: 'Job', template: ['spec', 'template'] },
+  cronjobs: { group: 'batch', kind: 'CronJob', template: ['spec', 'jobTemplate', 'spec', 'template'] },
 };
 
-/** Plural resource names that rules can judge, by kind and apiVersion; for readers of manifests. */
-export function resourceOf(apiVersion: string, kind: string): string | undefined {
-  if (apiVersion !== 'v1') return undefined;
-  return Object.keys(subjects).find((resource) => subjects[resource]?.kind === kind);
+/** Kinds with a template of pods (Kubernetes 1.37), with group and plural name. */
+export const workloads: readonly { readonly group: string; readonly resource: string }[] = Object.entries(judged)
+  .filter(([, { template }]) => template !== undefined)
+  .map(([resource, { group }]) => ({ group, resource }));
+
+/** Group and plural name of what rules can judge, by kind and apiVersion; for readers of manifests. */
+export function resourceOf(
+  apiVersion: string,
+  kind: string,
+): { readonly group: string; readonly resource: string } | undefined {
+  const found = Object.entries(judged).find(
+    ([, entry]) => entry.kind === kind && apiVersion === (entry.group === '' ? 'v1' : `${entry.group}/v1`),
+  );
+  return found === undefined ? undefined : { group: found[1].group, resource: found[0] };
 }
 
 /**
@@ -37,7 +75,7 @@ export function readRequest(value: unknown): AdmissionRequest {
   const object = field(request, 'object') ?? undefined;
   const oldObject = field(request, 'oldObject') ?? undefined;
   const path = pathOf({ resource: { group, version: '', resource: resourceName }, subResource });
-  const known = Object.hasOwn(subjects, path) ? subjects[path] : undefined;
+  const known = Object.hasOwn(judged, path) ? judged[path] : undefined;
   if (known !== undefined && known.group === group && known.kind !== kindName) {
     throw new ShapeError('request.kind.kind', `is ${kindName}, but resource ${path} holds ${known.kind} objects`);
   }
@@ -61,7 +99,14 @@ export function readRequest(value: unknown): AdmissionRequest {
     dryRun: readBoolean(field(request, 'dryRun'), 'request.dryRun'),
     subject:
       known !== undefined && known.group === group
-        ? readSubject({ resource: path, operation, object, oldObject, namespace })
+        ? readSubject(known, {
+            resource: path,
+            operation,
+            object,
+            oldObject,
+            namespace,
+            name: readString(field(request, 'name'), 'request.name') ?? '',
+          })
         : undefined,
     object,
     oldObject,
@@ -74,24 +119,48 @@ interface SubjectInput {
   readonly object: unknown;
   readonly oldObject: unknown;
   readonly namespace: string;
+  readonly name: string;
 }
 
-function readSubject({ resource, operation, object, oldObject, namespace }: SubjectInput): Subject | undefined {
+function readSubject({ kind, template }: Judged, input: SubjectInput): Subject | undefined {
+  const { resource, operation, object, oldObject, namespace } = input;
   // A DELETE has an oldObject only; no rule judges it.
   if (operation !== 'CREATE' && operation !== 'UPDATE') return undefined;
   if (object === undefined)
     throw new ShapeError('request.object', `is null, but ${operation} of ${resource} has an object`);
-  if (resource === 'pods') {
-    if (namespace === '') throw new ShapeError('request.namespace', 'is empty, but pods have a namespace');
-    return { kind: 'pod', pod: readPod(object, 'request.object', namespace) };
+  if (kind !== 'Node' && namespace === '') {
+    throw new ShapeError('request.namespace', `is empty, but ${resource} have a namespace`);
   }
   if (operation === 'UPDATE' && oldObject === undefined) {
     throw new ShapeError('request.oldObject', `is null, but UPDATE of ${resource} has an object before it`);
+  }
+  if (kind === 'Binding') return { kind: 'binding', binding: readBinding(object, input) };
+  if (kind !== 'Node') {
+    const read = (value: unknown, path: string): Workload | undefined =>
+      template === undefined ? readPod(value, path, namespace) : readTemplate(value, path, template, namespace);
+    const pod = read(object, 'request.object');
+    const old = operation === 'UPDATE' ? read(oldObject, 'request.oldObject') : undefined;
+    return pod === undefined ? undefined : { kind: 'pod', pod, old };
   }
   return {
     kind: 'node',
     node: readNode(object, 'request.object'),
     old: operation === 'UPDATE' ? readNode(oldObject, 'request.oldObject') : undefined,
+  };
+}
+
+/** On the path of a pod its name is that of the request; on the other path the object alone says it. */
+function readBinding(value: unknown, { resource, name, namespace }: SubjectInput): Binding {
+  const object = readObject(value, 'request.object');
+  const metadata = readObject(field(object, 'metadata'), 'request.object.metadata');
+  const target = readObject(field(object, 'target'), 'request.object.target');
+  const own = readString(field(metadata, 'name'), 'request.object.metadata.name') ?? '';
+  return {
+    name: resource === 'pods/binding' && name !== '' ? name : own,
+    namespace,
+    nodeName: readString(field(target, 'name'), 'request.object.target.name') ?? '',
+    labels: readStringMap(field(metadata, 'labels'), 'request.object.metadata.labels'),
+    annotations: readStringMap(field(metadata, 'annotations'), 'request.object.metadata.annotations'),
   };
 }
 

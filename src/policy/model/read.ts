@@ -95,3 +95,12 @@ export function readStringList(value: unknown, path: string): readonly string[] 
   }
   return list as readonly string[];
 }
+
+/** A time as the API writes it, in milliseconds of the Unix epoch; undefined where it is not there. @throws ShapeError */
+export function readTime(object: JsonObject, key: string, path: string): number | undefined {
+  const text = readString(field(object, key), `${path}.${key}`);
+  if (text === undefined) return undefined;
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms)) throw new ShapeError(`${path}.${key}`, 'is no RFC 3339 time');
+  return ms;
+}

@@ -1,5 +1,5 @@
 import type { Node } from './node.ts';
-import type { Workload } from './placement.ts';
+import type { Binding, Workload } from './placement.ts';
 
 export type Operation = 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
 
@@ -32,10 +32,28 @@ export interface AdmissionRequest {
   readonly oldObject: unknown;
 }
 
-/** `old` is the object before an UPDATE. */
+/** What rules judge. `old` is the object before an UPDATE. */
 export type Subject =
-  | { readonly kind: 'pod'; readonly pod: Workload }
+  | PodSubject
+  | { readonly kind: 'binding'; readonly binding: Binding }
   | { readonly kind: 'node'; readonly node: Node; readonly old: Node | undefined };
+
+/** A pod, or a template: then `pod.path` is not empty, and it is the pod that would be made of it. */
+export interface PodSubject {
+  readonly kind: 'pod';
+  readonly pod: Workload;
+  readonly old: Workload | undefined;
+}
+
+/** Name of what is judged, as far as the object says it. */
+export function nameOf(subject: Subject): string {
+  return subject.kind === 'pod' ? subject.pod.name : subject.kind === 'node' ? subject.node.name : subject.binding.name;
+}
+
+/** True of a workload template: no pod yet. */
+export function isTemplate({ path }: Workload): boolean {
+  return path !== '';
+}
 
 /** The resource with its subresource as Kubernetes writes it: `nodes`, `nodes/status`. */
 export function pathOf({ resource, subResource }: Pick<AdmissionRequest, 'resource' | 'subResource'>): string {

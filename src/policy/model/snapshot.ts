@@ -1,4 +1,5 @@
 import type { Node } from './node.ts';
+import type { LivePod } from './placement.ts';
 
 /**
  * What is known of the live nodes.
@@ -33,6 +34,36 @@ export type NodeLookup =
 export function isSurelyNew({ state }: NodeLookup): boolean {
   return state === 'absent' || state === 'offline';
 }
+
+/** The answer to "what does this pod bear, now?". */
+export type PodLookup =
+  | { readonly state: 'found'; readonly pod: LivePod }
+  | { readonly state: 'absent' }
+  | { readonly state: 'unknown'; readonly why: string }
+  /** No cluster at hand to ask. */
+  | { readonly state: 'offline' };
+
+/** Where the edge gets single pods from. */
+export interface PodSource {
+  /** One live GET of a pod's metadata. Never rejects: a failure or an aborted signal is `unknown`. */
+  lookUp(namespace: string, name: string, signal: AbortSignal): Promise<PodLookup>;
+}
+
+/** A source for offline reviews. */
+export const offlinePods: PodSource = { lookUp: () => Promise.resolve({ state: 'offline' }) };
+
+/** What rules were told of nodes by name, and of pods by `namespace/name`. */
+export interface Lookups {
+  readonly nodes: ReadonlyMap<string, NodeLookup>;
+  readonly pods: ReadonlyMap<string, PodLookup>;
+}
+
+/** Key of a pod among the look-ups. */
+export function podKey(namespace: string, name: string): string {
+  return `${namespace}/${name}`;
+}
+
+export const noLookups: Lookups = { nodes: new Map(), pods: new Map() };
 
 /** Where the edge gets nodes from. */
 export interface NodeSource {

@@ -62,9 +62,7 @@ export function place(
   if (!skipped && selector?.state !== 'conflict') {
     edits.push(...missingTolerations(pod.placement.tolerations, profile.profile.tolerations));
   }
-  if (exclusion !== undefined) expressions.push(exclusion);
-  if (isQuarantineOn(policy)) expressions.push(quarantineClause);
-  edits.push(...missingExpressions(pod.placement, expressions));
+  edits.push(...missingExpressions(pod.placement, [...expressions, ...clausesOf(policy)]));
   return {
     profile,
     edits,
@@ -72,6 +70,17 @@ export function place(
     conflict: selector?.state === 'conflict',
     leftOut: selector?.state === 'leave-out' ? selector.leftOut : undefined,
   };
+}
+
+/** What a pod lacks of the exclusion, and nothing else. */
+export function exclusionEdits(placement: Placement, policy: CompiledPolicy): readonly Edit[] {
+  return missingExpressions(placement, clausesOf(policy));
+}
+
+/** The exclusion's clauses: operator nodes, and marked ones while quarantine is on. */
+function clausesOf(policy: CompiledPolicy): readonly Requirement[] {
+  const exclusion = exclusionOf(policy);
+  return [...(exclusion === undefined ? [] : [exclusion]), ...(isQuarantineOn(policy) ? [quarantineClause] : [])];
 }
 
 type Selector =

@@ -1,4 +1,5 @@
 import type { BoundRule } from '../rule.ts';
+import { exemptions } from './exemptions.ts';
 import { nodeConformance } from './node-conformance.ts';
 import { nodeIdentity } from './node-identity.ts';
 import { nodeQuarantine } from './node-quarantine.ts';
@@ -12,4 +13,5 @@ export const rules: readonly BoundRule[] = [
   nodeConformance,
   nodeQuarantine,
   nodeIdentity,
+  exemptions,
 ];

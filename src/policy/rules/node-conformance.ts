@@ -115,7 +115,7 @@ export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettin
       return { findings: [], edits: taintOperator(subject.node, policy, settings), notes: [] };
     }
     if (subject.old !== undefined) return laterChange(subject.node, subject.old, policy);
-    const lookup = lookups.get(subject.node.name) ?? { state: 'offline' };
+    const lookup = lookups.nodes.get(subject.node.name) ?? { state: 'offline' };
     const previous = lookup.state === 'found' ? lookup.node : undefined;
     const atMost = ceilingOf(subject.node, lookup, policy);
     const findings = violations(factsOf(subject.node, policy, settings, previous)).map((fact) =>

@@ -112,7 +112,7 @@ export const nodeQuarantine = defineRule<Settings, QuarantineSettings>({
       return { findings, edits: editsOf(written, computed), notes: [] };
     }
     if (own) return nothing;
-    const atMost = ceilingOf(request, lookups.get(node.name));
+    const atMost = ceilingOf(request, lookups.nodes.get(node.name));
     const finding = moved(node, written, computed);
     return { findings: [atMost === undefined ? finding : { ...finding, atMost }], edits: [], notes: [] };
   },

@@ -1,5 +1,4 @@
-import type { AdmissionRequest, Phase, Subject } from '../model/request.ts';
-import type { RequestMatch } from '../rule.ts';
+import type { Need, NeedsInput, RequestMatch } from '../rule.ts';
 
 /** What the rules about nodes share in the requests that they read. */
 
@@ -12,10 +11,8 @@ export function nodeUpdates(match: Pick<RequestMatch, 'changes' | 'phases'>): re
 }
 
 /** The node that registers, where it is validated: whether it is new decides how it may be answered. */
-export function needsRegisteringNode(
-  { operation }: AdmissionRequest,
-  subject: Subject,
-  phase: Phase,
-): readonly string[] {
-  return operation === 'CREATE' && phase === 'validate' && subject.kind === 'node' ? [subject.node.name] : [];
+export function needsRegisteringNode({ request, subject, phase }: NeedsInput): readonly Need[] {
+  return request.operation === 'CREATE' && phase === 'validate' && subject.kind === 'node'
+    ? [{ kind: 'node', name: subject.node.name }]
+    : [];
 }

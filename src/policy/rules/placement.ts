@@ -5,11 +5,13 @@ import type { Edit } from '../model/edit.ts';
 import type { Finding } from '../model/finding.ts';
 import type { Workload } from '../model/placement.ts';
 import type { CompiledPolicy } from '../model/policy.ts';
+import { isTemplate } from '../model/request.ts';
 import type { ClusterView } from '../model/view.ts';
 import { checkProfiles } from '../placement/check-profiles.ts';
-import { exclusionOf, type Placed, place } from '../placement/place.ts';
+import { exclusionEdits, exclusionOf, type Placed, place } from '../placement/place.ts';
 import { platformLabel } from '../placement/profile.ts';
 import { type Contradiction, defineRule, enforcementSchema, nothing, type RuleResult } from '../rule.ts';
+import { templateEnforcement, templateMatches, withCeiling } from '../templates.ts';
 import { isMirrorPod, isWorkflowPod } from '../workflow-pod.ts';
 
 /*
@@ -35,7 +37,12 @@ export const placement = defineRule<Settings, Compiled>({
   id,
   summary:
     'Each workflow pod gets the nodeSelector and tolerations of its profile, and the exclusion of operator nodes.',
-  on: [{ group: '', resource: 'pods', operations: ['CREATE'] }],
+  on: [
+    { group: '', resource: 'pods', operations: ['CREATE'] },
+    // A pod that waits behind a gate may still be tightened; any other placement is final.
+    { group: '', resource: 'pods', operations: ['UPDATE'], phases: ['mutate'], changes: ['placement'] },
+    ...templateMatches,
+  ],
   settings: {
     defaults: { enforcement: 'enforce', skipSchedulers: [] },
     schema: {
@@ -86,14 +93,26 @@ export const placement = defineRule<Settings, Compiled>({
   needs: () => [],
   // Also where it only reports: a policy that is switched to enforce by a reload must find the mutating webhook there.
   phases: () => ['mutate', 'validate'],
-  judges: (subject, policy) => subject.kind === 'pod' && isWorkflowPod(subject.pod, policy),
+  judges: (subject, policy) =>
+    subject.kind === 'pod' && [subject.pod, subject.old ?? subject.pod].some((pod) => isWorkflowPod(pod, policy)),
   evaluate({ phase, request, subject, policy, view }): RuleResult {
     if (subject.kind !== 'pod' || isMirrorPod(subject.pod, request)) return nothing;
-    const placed = placeWorkload(subject.pod, policy, view);
+    const { pod, old } = subject;
     if (phase === 'mutate') {
-      return policy.enforcementOf(id, '') === 'enforce' ? { findings: [], edits: placed.edits, notes: [] } : nothing;
+      if (policy.enforcementOf(id, '') !== 'enforce') return nothing;
+      if (old === undefined) return { findings: [], edits: placeWorkload(pod, policy, view).edits, notes: [] };
+      return { findings: [], edits: old.gated ? exclusionEdits(pod.placement, policy) : [], notes: [] };
     }
-    return { findings: report(subject.pod, placed, policy, view), edits: [], notes: [] };
+    const findings = report(pod, placeWorkload(pod, policy, view), policy, view);
+    if (!isTemplate(pod)) return { findings, edits: [], notes: [] };
+    // The pods of a template are placed when they are made.
+    return {
+      findings: findings
+        .filter(({ reason }) => reason !== 'not-injected' || policy.enforcementOf(id, '') !== 'enforce')
+        .map((finding) => withCeiling(finding, templateEnforcement(policy))),
+      edits: [],
+      notes: [],
+    };
   },
 });
 
