@@ -179,6 +179,20 @@ describe('the node watch', () => {
     expect(names()).toEqual(['b', 'c']);
   });
 
+  it('knows a node that was made anew, alike, while nobody watched', async () => {
+    const made = (creationTimestamp: string): FakeNode => ({
+      ...node('a'),
+      metadata: { name: 'a', creationTimestamp },
+    });
+    server.nodes = [made('2026-11-25T09:00:00Z')];
+    start();
+    const first = await watcher(0);
+    server.nodes = [made('2026-11-25T11:00:00Z')];
+    first.event('ERROR', { kind: 'Status', code: 410, message: 'too old resource version' });
+    await watcher(1);
+    expect(watch.snapshot().nodes.get('a')?.createdAtMs).toBe(Date.parse('2026-11-25T11:00:00Z'));
+  });
+
   it('lists again after HTTP 410 on the watch', async () => {
     server.nodes = [node('a')];
     let gone = 1;

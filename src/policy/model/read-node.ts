@@ -43,6 +43,8 @@ export function readNode(value: unknown, path: string): Node {
 export function sameNode(a: Node, b: Node): boolean {
   return (
     a.name === b.name &&
+    // Deleted and made anew while nobody watched.
+    a.createdAtMs === b.createdAtMs &&
     a.unschedulable === b.unschedulable &&
     a.ready === b.ready &&
     a.verified === b.verified &&
