@@ -107,20 +107,6 @@ describe('the node watch', () => {
     expect(changes).toEqual(['101 b: none to gpu', '103 b: gpu to jetson', '200 a: compute to operator']);
   });
 
-  it('knows another machine under the same name, though it looks the same', async () => {
-    const made = (day: string, version: string): FakeNode => {
-      const plain = node('a', 'gpu', version);
-      return { ...plain, metadata: { ...plain.metadata, ...{ creationTimestamp: `2026-11-${day}T00:00:00Z` } } };
-    };
-    server.nodes = [made('01', '100')];
-    start();
-    const first = await watcher(0);
-    server.nodes = [made('02', '150')];
-    first.event('ERROR', { kind: 'Status', code: 410, message: 'too old' });
-    await watcher(1);
-    expect(watch.snapshot().nodes.get('a')?.createdAtMs).toBe(Date.parse('2026-11-02T00:00:00Z'));
-  });
-
   it('makes a new map only when something that rules read has changed', async () => {
     server.nodes = [node('a')];
     start();

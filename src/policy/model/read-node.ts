@@ -48,8 +48,6 @@ export function sameNode(a: Node, b: Node): boolean {
     a.unschedulable === b.unschedulable &&
     a.ready === b.ready &&
     a.verified === b.verified &&
-    // Another machine under the same name: it must not pass for the one before.
-    a.createdAtMs === b.createdAtMs &&
     sameMap(a.labels, b.labels) &&
     sameMap(a.capacity, b.capacity) &&
     sameList(
