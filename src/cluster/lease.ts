@@ -1,4 +1,4 @@
-import { field, isObject, readInteger, readObject, readString } from '../policy/model/read.ts';
+import { field, type JsonObject, readInteger, readObject, readString } from '../policy/model/read.ts';
 import { type ApiClient, ApiError } from './api-client.ts';
 
 /*
@@ -28,15 +28,35 @@ export interface Lease {
   tryHold(signal: AbortSignal): Promise<LeaseState>;
   /** Makes it, held by this replica; another that was quicker holds it then. @throws ApiError */
   create(signal: AbortSignal): Promise<LeaseState>;
+  /** Whether this replica surely holds it: another waits as long, and from a renewal that it saw later than it was sent. */
+  isHeld(): boolean;
+  /**
+   * Lets go of it, so that another need not wait until its time has run out; what another holds, or nobody, stays as it is. Written as
+   * client-go's ReleaseOnCancel writes it. @throws ApiError
+   */
+  release(signal: AbortSignal): Promise<void>;
   /** Deletes it; nothing where it is gone. @throws ApiError */
   remove(signal: AbortSignal): Promise<void>;
+}
+
+/** What is read of a Lease. */
+interface Seen {
+  readonly object: JsonObject;
+  readonly version: string;
+  readonly createdAtMs: number;
+  /** Empty where nobody holds it. */
+  readonly holder: string;
+  readonly acquireTime: unknown;
+  readonly transitions: number;
 }
 
 export function createLease(options: LeaseOptions): Lease {
   const { client, namespace, name, identity, durationMs, now } = options;
   const path = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
   /** What was last seen of another holder, and when by our own clock: clocks of two machines are never compared. */
-  let seen: { readonly version: string; readonly atMs: number } | undefined;
+  let other: { readonly version: string; readonly atMs: number } | undefined;
+  /** When our last renewal was sent. */
+  let renewedAtMs: number | undefined;
 
   const specOf = (transitions: number): object => ({
     holderIdentity: identity,
@@ -46,37 +66,46 @@ export function createLease(options: LeaseOptions): Lease {
     leaseTransitions: transitions,
   });
 
+  const read = async (signal: AbortSignal): Promise<Seen | undefined> => {
+    try {
+      return readLease(await client.get(`${path}/${name}`, {}, signal));
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return undefined;
+      throw error;
+    }
+  };
+
+  /** @returns false where somebody else was quicker, or it was deleted meanwhile. */
+  const write = async ({ object }: Seen, spec: object, signal: AbortSignal): Promise<boolean> => {
+    try {
+      await client.send('PUT', `${path}/${name}`, { ...object, spec }, signal);
+      return true;
+    } catch (error) {
+      if (error instanceof ApiError && (error.status === 409 || error.status === 404)) return false;
+      throw error;
+    }
+  };
+
+  /** @returns whether the other has said nothing for so long that it may be taken from it. */
+  const isSilent = (version: string): boolean => {
+    if (other?.version !== version) other = { version, atMs: now() };
+    return now() - other.atMs >= durationMs;
+  };
+
   return {
     async tryHold(signal) {
-      let object: Readonly<Record<string, unknown>>;
-      try {
-        object = readObject(await client.get(`${path}/${name}`, {}, signal), 'Lease');
-      } catch (error) {
-        if (error instanceof ApiError && error.status === 404) return { state: 'absent' };
-        throw error;
-      }
-      const metadata = readObject(field(object, 'metadata'), 'Lease.metadata');
-      const spec = readObject(field(object, 'spec'), 'Lease.spec');
-      const createdAtMs = Date.parse(readString(field(metadata, 'creationTimestamp'), 'Lease.metadata') ?? '');
-      const version = readString(field(metadata, 'resourceVersion'), 'Lease.metadata.resourceVersion') ?? '';
-      const holder = readString(field(spec, 'holderIdentity'), 'Lease.spec.holderIdentity') ?? '';
-      const mine = holder === identity;
-      if (!mine && holder !== '') {
-        if (seen?.version !== version) seen = { version, atMs: now() };
-        if (now() - seen.atMs < durationMs) return { state: 'other', createdAtMs };
-      }
-      const transitions = readInteger(field(spec, 'leaseTransitions'), 'Lease.spec.leaseTransitions') ?? 0;
-      const fresh = specOf(mine ? transitions : transitions + 1);
-      const acquired = isObject(spec) && mine ? { acquireTime: field(spec, 'acquireTime') } : {};
-      try {
-        await client.send('PUT', `${path}/${name}`, { ...object, spec: { ...fresh, ...acquired } }, signal);
-      } catch (error) {
-        // Somebody else was quicker, or it was deleted meanwhile.
-        if (error instanceof ApiError && (error.status === 409 || error.status === 404))
-          return { state: 'other', createdAtMs };
-        throw error;
-      }
-      seen = undefined;
+      const seen = await read(signal);
+      const mine = seen?.holder === identity;
+      if (!mine) renewedAtMs = undefined;
+      if (seen === undefined) return { state: 'absent' };
+      const { createdAtMs, transitions, acquireTime } = seen;
+      if (!mine && seen.holder !== '' && !isSilent(seen.version)) return { state: 'other', createdAtMs };
+      const sentAtMs = now();
+      const spec = mine ? { ...specOf(transitions), acquireTime } : specOf(transitions + 1);
+      const written = await write(seen, spec, signal);
+      renewedAtMs = written ? sentAtMs : undefined;
+      if (!written) return { state: 'other', createdAtMs };
+      other = undefined;
       return { state: 'held', createdAtMs };
     },
     async create(signal) {
@@ -93,13 +122,42 @@ export function createLease(options: LeaseOptions): Lease {
       }
       return this.tryHold(signal);
     },
+    isHeld: () => renewedAtMs !== undefined && now() - renewedAtMs < durationMs,
+    async release(signal) {
+      renewedAtMs = undefined;
+      const seen = await read(signal);
+      if (seen?.holder !== identity) return;
+      const time = microTime(now());
+      const spec = {
+        leaseDurationSeconds: 1,
+        renewTime: time,
+        acquireTime: time,
+        leaseTransitions: seen.transitions,
+      };
+      await write(seen, spec, signal);
+    },
     async remove(signal) {
+      renewedAtMs = undefined;
       try {
         await client.send('DELETE', `${path}/${name}`, {}, signal);
       } catch (error) {
         if (!(error instanceof ApiError && error.status === 404)) throw error;
       }
     },
+  };
+}
+
+function readLease(value: unknown): Seen {
+  const object = readObject(value, 'Lease');
+  const metadata = readObject(field(object, 'metadata'), 'Lease.metadata');
+  const spec = readObject(field(object, 'spec'), 'Lease.spec');
+  return {
+    object,
+    version: readString(field(metadata, 'resourceVersion'), 'Lease.metadata.resourceVersion') ?? '',
+    createdAtMs: Date.parse(readString(field(metadata, 'creationTimestamp'), 'Lease.metadata') ?? ''),
+    holder: readString(field(spec, 'holderIdentity'), 'Lease.spec.holderIdentity') ?? '',
+    acquireTime: field(spec, 'acquireTime'),
+    transitions: readInteger(field(spec, 'leaseTransitions'), 'Lease.spec.leaseTransitions') ?? 0,
   };
 }
 

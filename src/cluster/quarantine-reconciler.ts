@@ -1,21 +1,13 @@
-import { violations } from '../policy/facts/conformance.ts';
 import { markLabel, type Node, verifiedAnnotation } from '../policy/model/node.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import { field, readObject, readString } from '../policy/model/read.ts';
 import { readNode } from '../policy/model/read-node.ts';
 import type { NodeSource } from '../policy/model/snapshot.ts';
-import {
-  isQuarantineOn,
-  type Marks,
-  marksDue,
-  marksOf,
-  quarantineFacts,
-  sameMarks,
-  unmarked,
-} from '../policy/quarantine.ts';
-import { quarantineSettings } from '../policy/rules/node-quarantine.ts';
+import { isQuarantineOn, marksOf, sameMarks } from '../policy/quarantine.ts';
 import { type ApiClient, ApiError } from './api-client.ts';
 import type { Lease, LeaseState } from './lease.ts';
+import { createDutyJudge, type Terms, violationsOf } from './mark-duties.ts';
+import { createTruce } from './truce.ts';
 
 /*
  * Sets the marks of nodes right where no admission request does: nodes that registered while the webhook was away, facts that came late or
@@ -42,6 +34,7 @@ export interface ReconcilerOptions {
 export interface Reconciler {
   /** How many nodes bear the mark, and how many only should not be relied on: verified or older ones that violate. */
   figures(): ReconcilerFigures;
+  /** Ends it, and lets go of the Lease. */
   stop(): Promise<void>;
 }
 
@@ -54,50 +47,45 @@ export interface ReconcilerFigures {
 const defaultIntervalMs = 5_000;
 const unsyncedIntervalMs = 200;
 const patienceMs = 10_000;
-
-/** A node whose marks somebody else sets back again and again is left alone after so many writes, for so long. */
-const maxWrites = 5;
-const truceMs = 10 * 60_000;
+/** A look with more to write goes on at the next one: the Lease is renewed in between. */
+const writingMs = 5_000;
+const releasePatienceMs = 2_000;
 
 export function startQuarantineReconciler(options: ReconcilerOptions): Reconciler {
   const { lease, nodes, policy, log, now, sleep, intervalMs = defaultIntervalMs } = options;
   const ending = new AbortController();
-  const writes: Writes = new Map();
+  const truce = createTruce();
+  const judge = createDutyJudge(options.isExempt);
   /** Enforced, and installed, as of the present look. */
   let on = false;
-  const reported = new Map<string, string>();
-  let figures: ReconcilerFigures = { leading: false, marked: 0, reported: 0 };
+  let reported: ReadonlyMap<string, string> = new Map();
+  let figures = { marked: 0, reported: 0 };
   let failing = false;
 
-  /** Marks that each node should have, where they differ from those that it has. */
-  const duties = (onSinceMs: number): readonly { readonly node: Node; readonly due: Marks }[] => {
-    const current = policy();
-    return [...nodes.snapshot().nodes.values()].flatMap((node) => {
-      const due = dueOf(node, on ? current : undefined, onSinceMs, options);
-      return sameMarks(due, marksOf(node)) ? [] : [{ node, due }];
-    });
+  const terms = (onSinceMs: number): Terms => ({ policy: on ? policy() : undefined, onSinceMs, nowMs: now() });
+
+  /** Nodes whose marks are not those that they should have. */
+  const wrong = (onSinceMs: number): readonly Node[] => {
+    const current = terms(onSinceMs);
+    return [...nodes.snapshot().nodes.values()].filter((node) => !sameMarks(judge(node, current).due, marksOf(node)));
   };
 
-  const report = (): number => {
-    const current = policy();
-    let count = 0;
+  /** Names what violates and is not marked for it, once for each change. */
+  const report = (onSinceMs: number): number => {
+    const current = terms(onSinceMs);
+    const found = new Map<string, string>();
     for (const node of nodes.snapshot().nodes.values()) {
-      const violated = on && marksOf(node).mark === undefined ? violationsOf(node, current) : '';
-      if (violated !== '') count += 1;
-      if (violated !== '' && reported.get(node.name) !== violated) {
-        log(
-          'warn',
-          'a node violates the guide and is not marked: it was verified before, or is older than quarantine',
-          {
-            node: node.name,
-            reasons: violated,
-          },
-        );
-      }
-      if (violated === '') reported.delete(node.name);
-      else reported.set(node.name, violated);
+      const { reported: reasons } = judge(node, current);
+      if (reasons === '') continue;
+      found.set(node.name, reasons);
+      if (reported.get(node.name) === reasons) continue;
+      log('warn', 'a node violates the guide and is not marked: it was verified before, or is older than quarantine', {
+        node: node.name,
+        reasons,
+      });
     }
-    return count;
+    reported = found;
+    return found.size;
   };
 
   const hold = async (signal: AbortSignal): Promise<LeaseState> => {
@@ -107,7 +95,7 @@ export function startQuarantineReconciler(options: ReconcilerOptions): Reconcile
     on = isQuarantineOn(policy()) && (await options.isInstalled(signal));
     if (state.state === 'held') return state;
     // Off and nothing left to take away: there is nothing to hold a Lease for.
-    if (!on && duties(now()).length === 0) return state;
+    if (!on && wrong(now()).length === 0) return state;
     return lease.create(signal);
   };
 
@@ -116,20 +104,32 @@ export function startQuarantineReconciler(options: ReconcilerOptions): Reconcile
     if (nodes.snapshot().state !== 'synced') return;
     const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(patienceMs)]);
     const state = await hold(signal);
-    const leading = state.state === 'held';
-    if (leading) {
-      const due = duties(state.createdAtMs);
-      for (const { node } of due) {
-        if (ending.signal.aborted) return;
-        if (isAtPeace(writes, node.name, now())) await setRight(node.name, state.createdAtMs, signal);
-      }
-      if (!on && due.length === 0) {
-        await lease.remove(signal);
-        log('info', 'quarantine is off, and no mark is left', {});
+    const refused = state.state === 'held' ? await setAllRight(state.createdAtMs, signal) : undefined;
+    const marked = [...nodes.snapshot().nodes.values()].filter((node) => marksOf(node).mark !== undefined).length;
+    figures = { marked, reported: state.state === 'held' ? report(state.createdAtMs) : 0 };
+    if (refused !== undefined) throw refused;
+  };
+
+  /** @returns the first refusal of a node, which keeps nobody from the others. @throws Error where the API server does not answer. */
+  const setAllRight = async (onSinceMs: number, signal: AbortSignal): Promise<ApiError | undefined> => {
+    const startedMs = now();
+    const due = wrong(onSinceMs);
+    let refused: ApiError | undefined;
+    for (const { name } of due) {
+      if (now() - startedMs >= writingMs || !lease.isHeld()) break;
+      if (!truce.isOpen(name, now())) continue;
+      try {
+        await setRight(name, onSinceMs, signal);
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        refused ??= error;
       }
     }
-    const marked = [...nodes.snapshot().nodes.values()].filter((node) => marksOf(node).mark !== undefined).length;
-    figures = { leading, marked, reported: leading ? report() : 0 };
+    if (!on && due.length === 0) {
+      await lease.remove(signal);
+      log('info', 'quarantine is off, and no mark is left', {});
+    }
+    return refused;
   };
 
   /** Decides anew on the live node, and writes against that very version: an index is a little behind. */
@@ -138,7 +138,7 @@ export function startQuarantineReconciler(options: ReconcilerOptions): Reconcile
     try {
       const live = readObject(await options.client.get(path, {}, signal), 'Node');
       const node = readNode(live, 'Node');
-      const due = dueOf(node, on ? policy() : undefined, onSinceMs, options);
+      const { due } = judge(node, terms(onSinceMs));
       const has = marksOf(node);
       if (sameMarks(due, has)) return;
       const metadata = readObject(field(live, 'metadata'), 'Node.metadata');
@@ -149,7 +149,6 @@ export function startQuarantineReconciler(options: ReconcilerOptions): Reconcile
           ...(due.verified !== has.verified && { annotations: { [verifiedAnnotation]: due.verified ?? null } }),
         },
       };
-      countWrite(writes, name, now());
       await options.client.send('PATCH', path, body, signal, 'application/merge-patch+json');
       options.onWrite('success');
       log('info', 'marks of a node set right', {
@@ -159,7 +158,7 @@ export function startQuarantineReconciler(options: ReconcilerOptions): Reconcile
         was: has.mark ?? 'none',
         ...(due.mark === 'violated' && { reasons: violationsOf(node, policy()) }),
       });
-      if (writes.get(name)?.count === maxWrites) {
+      if (truce.count(name, now())) {
         log('error', 'somebody sets the marks of a node back again and again: it is left alone for ten minutes', {
           node: name,
         });
@@ -188,41 +187,21 @@ export function startQuarantineReconciler(options: ReconcilerOptions): Reconcile
   };
   const running = loop();
   return {
-    figures: () => figures,
+    figures: () => ({ ...figures, leading: lease.isHeld() }),
     async stop() {
       ending.abort();
       await running;
+      if (!lease.isHeld()) return;
+      try {
+        await lease.release(AbortSignal.timeout(releasePatienceMs));
+      } catch (error) {
+        log('warn', 'the Lease was not let go of: another replica leads once it has run out', { error: String(error) });
+      }
     },
   };
 }
 
-/** @param policy undefined while quarantine is off. */
-function dueOf(
-  node: Node,
-  policy: CompiledPolicy | undefined,
-  onSinceMs: number,
-  { isExempt, now }: ReconcilerOptions,
-): Marks {
-  if (policy === undefined || isExempt(node, policy)) return unmarked;
-  const { awaited, awaitForMs } = quarantineSettings(policy);
-  return marksDue({ node, policy, awaited, awaitForMs, onSinceMs, nowMs: now() });
-}
-
-function violationsOf(node: Node, policy: CompiledPolicy): string {
-  return violations(quarantineFacts(node, policy))
-    .map(({ reason, has, needs }) => `${reason}: has ${has}, needs ${needs}`)
-    .join('; ');
-}
-
-type Writes = Map<string, { count: number; sinceMs: number }>;
-
-function countWrite(writes: Writes, name: string, nowMs: number): void {
-  const before = writes.get(name);
-  if (before === undefined || nowMs - before.sinceMs > truceMs) writes.set(name, { count: 1, sinceMs: nowMs });
-  else before.count += 1;
-}
-
-function isAtPeace(writes: Writes, name: string, nowMs: number): boolean {
-  const before = writes.get(name);
-  return before === undefined || before.count < maxWrites || nowMs - before.sinceMs > truceMs;
+/** The API server's word on one node, such as that of another webhook. */
+function isRefusal(error: unknown): error is ApiError {
+  return error instanceof ApiError && [400, 403, 422, 500].includes(error.status);
 }

@@ -120,7 +120,12 @@ export function marksDue(input: ReconcileInput): Marks {
   }
   // Unknown never lifts what was violated.
   if (marks.mark === 'violated') return marks;
-  const endsAtMs = (node.createdAtMs ?? nowMs) + awaitForMs;
-  const owes = owesAwaited(node, policy, awaited) && nowMs < endsAtMs && (isNew || marks.mark !== undefined);
+  const isWaiting = nowMs < awaitedUntilMs(node, awaitForMs, nowMs);
+  const owes = isWaiting && owesAwaited(node, policy, awaited) && (isNew || marks.mark !== undefined);
   return { ...marks, mark: owes ? 'awaited' : undefined };
+}
+
+/** When a node that owes what is awaited bears the mark no longer. */
+export function awaitedUntilMs(node: Node, awaitForMs: number, nowMs: number): number {
+  return (node.createdAtMs ?? nowMs) + awaitForMs;
 }

@@ -1,13 +1,11 @@
-import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { serverName } from '../../scripts/server-process.ts';
-import type { AuditRecord } from '../../src/policy/model/record.ts';
 import { createSelfSigned, type SelfSigned } from '../../src/server/self-signed.ts';
 import type { Binaries } from './binaries.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
-import { jsonLines, tail } from './processes.ts';
+import { createReplica, type Replica } from './replica.ts';
 import { osmoObjects, stubs } from './stubs.ts';
 import { eventually } from './wait.ts';
 
@@ -22,27 +20,17 @@ export const namespace = 'osmo-admission';
 export const webhookName = 'osmo-admission-webhook';
 export const policyFileName = 'policy.yaml';
 
-export interface Installation {
-  /** Replaces the policy file, as a mounted ConfigMap is replaced; the server reads it within a second. */
+/** The replica behind the Service, and what all of them share. */
+export interface Installation extends Replica {
+  /** Replaces the policy file, as a mounted ConfigMap is replaced; servers read it within a second. */
   writePolicy(text: string): void;
-  startServer(): Promise<void>;
-  /** @throws Error if it does not end with code 0. */
-  stopServer(): Promise<void>;
+  /** Another replica of the Deployment, with files of its own; not behind the Service, and not started yet. */
+  addReplica(name: string): Replica;
   /**
    * Replaces the serving certificate as a careful operator does: first both CAs in caBundle, then the files, then the new CA alone.
    * Resolves when the server serves the new one.
    */
   rotateCertificate(): Promise<void>;
-  /** The server's own log lines so far. */
-  log(): readonly Readonly<Record<string, unknown>>[];
-  /** Its audit records so far. */
-  records(): readonly AuditRecord[];
-  /** The same, each by the hex SHA-256 of its line. */
-  recordsByHash(): ReadonlyMap<string, AuditRecord>;
-  /** URL of its health port. */
-  health(): string;
-  /** Text of /metrics. */
-  metrics(): Promise<string>;
 }
 
 export interface InstallOptions {
@@ -120,36 +108,24 @@ function createInstallation(
     ca,
   }: { readonly address: string; readonly policyFile: string; readonly kubeconfig: string; readonly ca: string },
 ): Installation {
-  const { folder, processes } = plane;
-  const auditFile = join(folder, 'audit.log');
-  let healthPort = 0;
+  const { folder } = plane;
   let trusted = ca;
-  // A restarted server goes on in the same log.
-  let seen = 0;
-  const log = (): readonly Readonly<Record<string, unknown>>[] => jsonLines(processes.logFile('webhook'));
-  return {
-    writePolicy: (text) => writeFileSync(policyFile, text),
-    async startServer() {
-      await processes.start('webhook', join(root, 'bin', 'osmo-admission'), [
+  const replica = (name: string, port: string, auditFile: string): Replica =>
+    createReplica(plane.processes, {
+      ...{ name, host: address, auditFile, command: join(root, 'bin', 'osmo-admission') },
+      args: [
         ...['serve', '--kubeconfig', kubeconfig, '--namespace', namespace, '--config', policyFile],
-        ...['--host', address, '--port', '443', '--health-port', '0', '--shutdown-delay', '0s'],
+        ...['--host', address, '--port', port, '--health-port', '0', '--shutdown-delay', '0s'],
         ...['--tls-cert-file', join(folder, 'tls.crt'), '--tls-private-key-file', join(folder, 'tls.key')],
         ...['--audit-log', auditFile, '--reload-interval', '1s'],
-      ]);
-      await eventually('the server serves', () => {
-        const lines = log().slice(seen);
-        const failed = lines.find(({ message }) => message === 'could not start');
-        if (failed !== undefined) throw new Error(tail(processes.logFile('webhook')));
-        const serving = lines.find(({ message }) => message === 'serving');
-        if (serving !== undefined) healthPort = Number(serving.healthPort);
-        return serving !== undefined;
-      });
-      seen = log().length;
-    },
-    async stopServer() {
-      const code = await processes.stop('webhook');
-      if (code !== 0) throw new Error(`the server ended with code ${code}: ${tail(processes.logFile('webhook'))}`);
-    },
+      ],
+    });
+  const first = replica('webhook', '443', join(folder, 'audit.log'));
+  const { log } = first;
+  return {
+    ...first,
+    writePolicy: (text) => writeFileSync(policyFile, text),
+    addReplica: (name) => replica(name, '0', join(folder, `audit-${name}.log`)),
     async rotateCertificate() {
       const certificate = newCertificate();
       await injectCaBundle(plane, `${trusted}${certificate.caPem}`);
@@ -164,17 +140,6 @@ function createInstallation(
       await injectCaBundle(plane, certificate.caPem);
       trusted = certificate.caPem;
     },
-    log,
-    records: () => jsonLines(auditFile) as readonly object[] as readonly AuditRecord[],
-    recordsByHash: () =>
-      new Map(
-        readFileSync(auditFile, 'utf8')
-          .trimEnd()
-          .split('\n')
-          .map((line) => [createHash('sha256').update(line).digest('hex'), JSON.parse(line)]),
-      ),
-    health: () => `http://${address}:${healthPort}`,
-    metrics: async () => (await fetch(`http://${address}:${healthPort}/metrics`)).text(),
   };
 }
 

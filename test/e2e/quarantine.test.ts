@@ -1,36 +1,34 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { stringify } from 'yaml';
 import type { ApiAnswer, SendOptions } from '../cluster/api-client.ts';
-import { type ControlPlane, kwokAnnotation, runCommand } from '../cluster/control-plane.ts';
+import { type ControlPlane, runCommand } from '../cluster/control-plane.ts';
 import { type Installation, install, namespace, root, startCluster } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
-import { fixtureNode, type KubeObject } from '../support/fixtures.ts';
-import { apply } from '../support/json-patch.ts';
+import {
+  driver,
+  kubelet,
+  mark,
+  marksOf,
+  quarantinePolicy as policy,
+  registerGpuNode,
+  setNodeLabels,
+  verified,
+} from './support/gpu-nodes.ts';
 
 /* Quarantine by label, from the registration of a node to the label that frees it, with the real scheduler in between. */
 
 type User = NonNullable<SendOptions['as']>;
 
-const mark = 'osmo-admission/quarantined';
-const verified = 'osmo-admission/verified';
-const driver = 'nvidia.com/cuda.driver-version.full';
 const admin: User = { user: 'root', groups: ['system:masters'] };
-const kubelet = (name: string): User => ({
-  user: `system:node:${name}`,
-  groups: ['system:nodes', 'system:authenticated'],
-});
 const merge = { contentType: 'application/merge-patch+json' };
 
 let plane: ControlPlane;
 let webhook: Installation;
 
-const policy = (quarantine: object = {}, conformance: object = {}): string =>
-  stringify({
-    apiVersion: 'osmo-admission/v1alpha1',
-    kind: 'AdmissionPolicy',
-    rules: { 'node-quarantine': quarantine, 'node-conformance': conformance },
-  });
+const register = (name: string, version?: string): Promise<ApiAnswer> => registerGpuNode(plane, name, version);
+const marks = (name: string): ReturnType<typeof marksOf> => marksOf(plane, name);
+const setLabels = (name: string, labels: object, options?: SendOptions, path?: string): Promise<ApiAnswer> =>
+  setNodeLabels(plane, name, labels, options, path);
 
 beforeAll(async () => {
   plane = await startCluster(inject('binaries'));
@@ -45,32 +43,6 @@ beforeAll(async () => {
 }, 120_000);
 
 afterAll(() => plane?.close(), 60_000);
-
-/** A GPU node as its kubelet registers it, kept Ready by kwok; the driver's label comes later where it is undefined. */
-async function register(name: string, version?: string): Promise<ApiAnswer> {
-  const labels = { ...Object(Object(fixtureNode('gpu-1').metadata).labels), 'kubernetes.io/hostname': name };
-  for (const key of Object.keys(labels)) if (key.startsWith('nvidia.com/cuda.driver')) delete labels[key];
-  const node = apply(fixtureNode('gpu-1'), [
-    {
-      op: 'replace',
-      path: '/metadata',
-      value: {
-        name,
-        annotations: kwokAnnotation,
-        labels: { ...labels, ...(version !== undefined && { [driver]: version }) },
-      },
-    },
-  ]) as KubeObject;
-  return plane.api.send('POST', '/api/v1/nodes', node, { as: kubelet(name) });
-}
-
-async function marks(name: string): Promise<{ mark: string | undefined; verified: string | undefined }> {
-  const { body } = await plane.api.send('GET', `/api/v1/nodes/${name}`);
-  return { mark: body.metadata.labels[mark], verified: body.metadata.annotations?.[verified] };
-}
-
-const setLabels = (name: string, labels: object, options: SendOptions = {}, path = ''): Promise<ApiAnswer> =>
-  plane.api.send('PATCH', `/api/v1/nodes/${name}${path}`, { metadata: { labels } }, { ...merge, ...options });
 
 /** A workflow pod that wants this very node. */
 async function podFor(name: string, node: string): Promise<string> {

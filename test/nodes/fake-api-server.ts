@@ -1,9 +1,12 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { text } from 'node:stream/consumers';
 
 export interface FakeNode {
   readonly metadata: {
     readonly name: string;
     readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly creationTimestamp?: string;
     readonly resourceVersion?: string;
   };
   readonly [key: string]: unknown;
@@ -23,13 +26,26 @@ export interface Watcher {
   closed(): boolean;
 }
 
+/** A request that wrote, or tried to. */
+export interface FakeWrite {
+  readonly method: string;
+  readonly path: string;
+  // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape.
+  readonly body: any;
+}
+
 type Misbehave = (request: IncomingMessage, response: ServerResponse) => boolean;
 
-/** An API server of nodes only, on a loopback port, that can be told to misbehave. It shares nothing with the product's client. */
+/** An API server of nodes and Leases only, on a loopback port, that can be told to misbehave. It shares nothing with the product's client. */
 export class FakeApiServer {
   readonly requests: string[] = [];
+  readonly writes: FakeWrite[] = [];
   readonly watchers: Watcher[] = [];
   nodes: FakeNode[] = [];
+  /** By path. */
+  readonly leases = new Map<string, FakeNode>();
+  /** Given to a Lease that is made. */
+  creationTimestamp = '2026-11-25T10:00:00Z';
   resourceVersion = 100;
   pageSize = 2;
   token: string | undefined;
@@ -65,6 +81,16 @@ export class FakeApiServer {
       this.watch(url, response);
       return;
     }
+    if (request.method !== 'GET') {
+      void this.write(request, url.pathname, response);
+      return;
+    }
+    if (url.pathname.startsWith('/apis/coordination.k8s.io/')) {
+      const lease = this.leases.get(url.pathname);
+      if (lease === undefined) status(response, 404, 'leases not found');
+      else json(response, 200, lease);
+      return;
+    }
     const name = /^\/api\/v1\/nodes\/([^/]+)$/.exec(url.pathname)?.[1];
     if (name !== undefined) {
       const node = this.nodes.find(({ metadata }) => metadata.name === decodeURIComponent(name));
@@ -83,6 +109,45 @@ export class FakeApiServer {
     });
   }
 
+  /** Makes, replaces, patches or deletes, each only where it is written against the live resourceVersion. */
+  private async write(request: IncomingMessage, path: string, response: ServerResponse): Promise<void> {
+    const { method = '' } = request;
+    const body = await bodyOf(request);
+    this.writes.push({ method, path, body });
+    if (method === 'POST') {
+      const made = `${path}/${body.metadata.name}`;
+      if (this.leases.has(made)) return status(response, 409, 'already exists');
+      this.leases.set(made, this.versioned(merged(body, { metadata: { creationTimestamp: this.creationTimestamp } })));
+      return json(response, 201, this.leases.get(made));
+    }
+    const index = this.nodes.findIndex(({ metadata }) => path === `/api/v1/nodes/${metadata.name}`);
+    const live = this.leases.get(path) ?? this.nodes[index];
+    if (live === undefined) return status(response, 404, 'not found');
+    if (method === 'DELETE') {
+      this.leases.delete(path);
+      return json(response, 200, {});
+    }
+    const version = body.metadata?.resourceVersion;
+    if (version !== undefined && version !== live.metadata.resourceVersion) {
+      return status(response, 409, 'the object has been modified');
+    }
+    const written = this.versioned(method === 'PATCH' ? merged(live, body) : body);
+    if (this.leases.has(path)) this.leases.set(path, written);
+    else this.nodes[index] = written;
+    json(response, 200, written);
+  }
+
+  /** Somebody else's write, by merge patch. */
+  patchNode(name: string, patch: object): void {
+    this.nodes = this.nodes.map((node) => (node.metadata.name === name ? this.versioned(merged(node, patch)) : node));
+  }
+
+  /** The object as a write leaves it. */
+  versioned<T extends object>(object: T): T {
+    this.resourceVersion += 1;
+    return merged(object, { metadata: { resourceVersion: String(this.resourceVersion) } });
+  }
+
   private watch(url: URL, response: ServerResponse): void {
     response.writeHead(200, { 'Content-Type': 'application/json' });
     response.flushHeaders();
@@ -96,6 +161,23 @@ export class FakeApiServer {
       closed: () => response.destroyed || response.closed,
     });
   }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: JSON of any shape.
+async function bodyOf(request: IncomingMessage): Promise<any> {
+  return JSON.parse(await text(request));
+}
+
+/** RFC 7396. */
+// biome-ignore lint/suspicious/noExplicitAny: JSON of any shape.
+function merged(target: any, patch: any): any {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
+  const result = typeof target === 'object' && target !== null && !Array.isArray(target) ? { ...target } : {};
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete result[key];
+    else result[key] = merged(result[key], value);
+  }
+  return result;
 }
 
 function json(response: ServerResponse, code: number, body: unknown): void {

@@ -107,20 +107,6 @@ describe('the node watch', () => {
     expect(changes).toEqual(['101 b: none to gpu', '103 b: gpu to jetson', '200 a: compute to operator']);
   });
 
-  it('knows another machine under the same name, though it looks the same', async () => {
-    const made = (day: string, version: string): FakeNode => {
-      const plain = node('a', 'gpu', version);
-      return { ...plain, metadata: { ...plain.metadata, ...{ creationTimestamp: `2026-11-${day}T00:00:00Z` } } };
-    };
-    server.nodes = [made('01', '100')];
-    start();
-    const first = await watcher(0);
-    server.nodes = [made('02', '150')];
-    first.event('ERROR', { kind: 'Status', code: 410, message: 'too old' });
-    await watcher(1);
-    expect(watch.snapshot().nodes.get('a')?.createdAtMs).toBe(Date.parse('2026-11-02T00:00:00Z'));
-  });
-
   it('makes a new map only when something that rules read has changed', async () => {
     server.nodes = [node('a')];
     start();
@@ -177,6 +163,20 @@ describe('the node watch', () => {
     first.event('ERROR', { kind: 'Status', code: 410, message: 'too old resource version' });
     expect((await watcher(1)).resourceVersion).toBe('200');
     expect(names()).toEqual(['b', 'c']);
+  });
+
+  it('knows a node that was made anew, alike, while nobody watched', async () => {
+    const made = (creationTimestamp: string): FakeNode => ({
+      ...node('a'),
+      metadata: { name: 'a', creationTimestamp },
+    });
+    server.nodes = [made('2026-11-25T09:00:00Z')];
+    start();
+    const first = await watcher(0);
+    server.nodes = [made('2026-11-25T11:00:00Z')];
+    first.event('ERROR', { kind: 'Status', code: 410, message: 'too old resource version' });
+    await watcher(1);
+    expect(watch.snapshot().nodes.get('a')?.createdAtMs).toBe(Date.parse('2026-11-25T11:00:00Z'));
   });
 
   it('lists again after HTTP 410 on the watch', async () => {

@@ -44,11 +44,11 @@ export function readNode(value: unknown, path: string): Node {
 export function sameNode(a: Node, b: Node): boolean {
   return (
     a.name === b.name &&
+    // Deleted and made anew while nobody watched.
+    a.createdAtMs === b.createdAtMs &&
     a.unschedulable === b.unschedulable &&
     a.ready === b.ready &&
     a.verified === b.verified &&
-    // Another machine under the same name: it must not pass for the one before.
-    a.createdAtMs === b.createdAtMs &&
     sameMap(a.labels, b.labels) &&
     sameMap(a.capacity, b.capacity) &&
     sameList(

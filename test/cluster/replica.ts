@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { AuditRecord } from '../../src/policy/model/record.ts';
+import { jsonLines, type Processes, tail } from './processes.ts';
+import { eventually } from './wait.ts';
+
+/** A server process of an installation. */
+export interface Replica {
+  startServer(): Promise<void>;
+  /** @throws Error if it does not end with code 0. */
+  stopServer(): Promise<void>;
+  /** Ends it without a word, as a machine that dies does. */
+  killServer(): Promise<void>;
+  /** The server's own log lines so far. */
+  log(): readonly Readonly<Record<string, unknown>>[];
+  /** Its audit records so far. */
+  records(): readonly AuditRecord[];
+  /** The same, each by the hex SHA-256 of its line. */
+  recordsByHash(): ReadonlyMap<string, AuditRecord>;
+  /** URL of its health port. */
+  health(): string;
+  /** Text of /metrics. */
+  metrics(): Promise<string>;
+}
+
+export interface ReplicaOptions {
+  /** Of the process, and so of its log. */
+  readonly name: string;
+  readonly host: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly auditFile: string;
+}
+
+export function createReplica(processes: Processes, { name, host, command, args, auditFile }: ReplicaOptions): Replica {
+  let healthPort = 0;
+  // A restarted server goes on in the same log.
+  let seen = 0;
+  const log = (): readonly Readonly<Record<string, unknown>>[] => jsonLines(processes.logFile(name));
+  return {
+    async startServer() {
+      await processes.start(name, command, args);
+      await eventually('the server serves', () => {
+        const lines = log().slice(seen);
+        const failed = lines.find(({ message }) => message === 'could not start');
+        if (failed !== undefined) throw new Error(tail(processes.logFile(name)));
+        const serving = lines.find(({ message }) => message === 'serving');
+        if (serving !== undefined) healthPort = Number(serving.healthPort);
+        return serving !== undefined;
+      });
+      seen = log().length;
+    },
+    async stopServer() {
+      const code = await processes.stop(name);
+      if (code !== 0) throw new Error(`the server ended with code ${code}: ${tail(processes.logFile(name))}`);
+    },
+    async killServer() {
+      await processes.stop(name, 'SIGKILL');
+    },
+    log,
+    records: () => jsonLines(auditFile) as readonly object[] as readonly AuditRecord[],
+    recordsByHash: () =>
+      new Map(
+        readFileSync(auditFile, 'utf8')
+          .trimEnd()
+          .split('\n')
+          .map((line) => [createHash('sha256').update(line).digest('hex'), JSON.parse(line)]),
+      ),
+    health: () => `http://${host}:${healthPort}`,
+    metrics: async () => (await fetch(`http://${host}:${healthPort}/metrics`)).text(),
+  };
+}
