@@ -116,8 +116,8 @@ async function judgeRequest(
 
 /** Why nothing was judged about an object of a kind that rules cover. */
 function noteOf(request: AdmissionRequest, { rules, exemptions }: Admission['evaluation']): string {
-  if (rules.length > 0) return '';
   if (exemptions.length > 0) return `exempt: ${exemptions.map(({ reason }) => reason).join(', ')}`;
+  if (rules.length > 0) return '';
   if (request.operation !== 'CREATE' || request.subject === undefined) {
     return `no rule covers ${request.operation} of ${pathOf(request)}`;
   }

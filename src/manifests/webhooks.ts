@@ -172,7 +172,7 @@ function scopesOf(policy: CompiledPolicy, namespace: string): readonly Scope[] {
 /** The labels stand on the template, where no objectSelector looks. One of the three places has them, whatever the kind. */
 function templateBearsLabels(keys: readonly string[]): Condition {
   const places = templatePaths.map((path) => `object.${path}.?metadata.?labels`);
-  const bears = `l, l.hasValue() && ${JSON.stringify(keys)}.all(k, k in l.value())`;
+  const bears = `l, l.hasValue() && ${JSON.stringify([...keys].sort())}.all(k, k in l.value())`;
   return { name: 'makes-workflow-pods', expression: `[${places.join(', ')}].exists(${bears})` };
 }
 
@@ -181,7 +181,7 @@ function bearsGuardedKeys({ workflowLabels }: CompiledPolicy): Condition {
   const maps = ['labels', 'annotations'].map((map) => `object.metadata.?${map}.orValue({})`);
   const tests = [
     ...guardedPrefixes.map((prefix) => `k.startsWith(${JSON.stringify(prefix)})`),
-    `k in ${JSON.stringify(workflowLabels)}`,
+    `k in ${JSON.stringify([...workflowLabels].sort())}`,
   ];
   return {
     name: 'bears-keys-to-strip',
@@ -239,7 +239,8 @@ const changed: Readonly<Record<Change, (policy: CompiledPolicy) => string>> = {
   'workflow-labels': ({ workflowLabels }) =>
     workflowLabels.length === 0
       ? 'false'
-      : workflowLabels
+      : [...workflowLabels]
+          .sort()
           .map((key) => {
             const has = (object: string): string => `${object}.metadata.?labels[?"${key}"].hasValue()`;
             return `${has('object')} != ${has('oldObject')}`;

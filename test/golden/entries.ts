@@ -53,7 +53,8 @@ function fileNodes(live: readonly unknown[]): NodeSource {
 
 /** A review as the API server would send it. */
 export function reviewOf(golden: Case, object: unknown): Readonly<Record<string, unknown>> {
-  const node = Reflect.get(Object(object), 'kind') === 'Node';
+  const kind = String(Reflect.get(Object(object), 'kind'));
+  const [group, version] = `/${Reflect.get(Object(object), 'apiVersion')}`.split('/').slice(-2);
   const old = oldObject(golden);
   const metadata: unknown = Reflect.get(Object(object), 'metadata');
   return {
@@ -61,11 +62,12 @@ export function reviewOf(golden: Case, object: unknown): Readonly<Record<string,
     kind: 'AdmissionReview',
     request: {
       uid: '0b4f2a2e-0000-4000-8000-000000000000',
-      kind: { group: '', version: 'v1', kind: node ? 'Node' : 'Pod' },
-      resource: { group: '', version: 'v1', resource: node ? 'nodes' : 'pods' },
+      kind: { group, version, kind },
+      // The plural of every kind that a rule reads is regular.
+      resource: { group, version, resource: `${kind.toLowerCase()}s` },
       ...(golden.context?.subResource !== undefined && { subResource: golden.context.subResource }),
       name: Reflect.get(Object(metadata), 'name') ?? '',
-      ...(!node && { namespace: Reflect.get(Object(metadata), 'namespace') ?? 'default' }),
+      ...(kind !== 'Node' && { namespace: Reflect.get(Object(metadata), 'namespace') ?? 'default' }),
       operation: old === undefined ? 'CREATE' : 'UPDATE',
       userInfo: { username: golden.context?.user ?? '', groups: golden.context?.groups ?? [] },
       object,

@@ -98,7 +98,11 @@ describe('which requests reach which webhook', () => {
     ['a node that registers', 'nodes', 'CREATE', '', {}, ['nodes']],
     ['a change of a node', 'nodes', 'UPDATE', '', {}, ['nodes']],
     ['one through its status', 'nodes/status', 'UPDATE', '', {}, ['nodes']],
-    ['an update of a pod', 'pods', 'UPDATE', 'osmo-workflows', workflow, []],
+    ['an update of a pod', 'pods', 'UPDATE', 'osmo-workflows', workflow, ['pods']],
+    ['a binding', 'pods/binding', 'CREATE', 'osmo-workflows', {}, ['bindings']],
+    ['a binding by the other path', 'bindings', 'CREATE', 'osmo-workflows', {}, ['bindings']],
+    ['a binding elsewhere', 'pods/binding', 'CREATE', 'apps', {}, ['bindings-elsewhere']],
+    ['a binding of the webhook’s own pods', 'pods/binding', 'CREATE', 'osmo-admission', {}, []],
   ];
   for (const [name, resource, operation, namespace, labels, expected] of cases) {
     it(name, () => {
@@ -122,9 +126,9 @@ describe('which requests reach which webhook', () => {
   it('are all that any rule reads: a rule that no webhook carries is an error', () => {
     const [guard] = rules;
     if (guard === undefined) throw new Error('no rule');
-    const other = { ...guard, on: [{ group: 'batch', resource: 'jobs', operations: ['CREATE' as const] }] };
+    const other = { ...guard, on: [{ group: '', resource: 'secrets', operations: ['CREATE' as const] }] };
     expect(() => buildWebhookConfigurations([other], policyOf(), installation.namespace)).toThrow(
-      'rule operator-node-guard reads jobs, which no webhook carries',
+      'rule operator-node-guard reads secrets, which no webhook carries',
     );
   });
 
@@ -151,10 +155,10 @@ describe('which requests reach which webhook', () => {
 });
 
 describe('what happens while the webhook is away', () => {
-  it('is Fail for pods of workflow namespaces only', () => {
+  it('is Fail for pods of workflow namespaces and their bindings only', () => {
     for (const kind of ['Mutating', 'Validating'] as const) {
       for (const { name, failurePolicy } of webhooksOf(policyOf(), kind)) {
-        expect(failurePolicy, name).toBe(/^pods\./.test(name) ? 'Fail' : 'Ignore');
+        expect(failurePolicy, name).toBe(/^(pods|bindings)\./.test(name) ? 'Fail' : 'Ignore');
       }
     }
   });
@@ -184,25 +188,20 @@ describe('webhooks follow the policy', () => {
   });
 
   it('a rule that is off needs none', () => {
-    expect(names({ rules: { placement: { enforcement: 'off' } } }, 'Mutating')).toEqual(['nodes']);
-    expect(
-      names(
-        { rules: { placement: { enforcement: 'off' }, 'operator-node-guard': { enforcement: 'off' } } },
-        'Validating',
-      ),
-    ).toEqual(['nodes']);
-  });
-
-  it('placement that only reports keeps its mutating webhook, so that a reload can switch it on', () => {
-    expect(names({ rules: { placement: { enforcement: 'warn' } } }, 'Mutating')).toEqual([
-      'pods',
-      'pods-elsewhere',
+    const rest = { exemptions: { enforcement: 'off' }, placement: { enforcement: 'off' } };
+    expect(names({ rules: rest }, 'Mutating')).toEqual(['nodes']);
+    expect(names({ rules: { ...rest, 'operator-node-guard': { enforcement: 'off' } } }, 'Validating')).toEqual([
       'nodes',
     ]);
   });
 
+  it('placement that only reports keeps its mutating webhook, so that a reload can switch it on', () => {
+    const rules = { exemptions: { enforcement: 'off' }, placement: { enforcement: 'warn' } };
+    expect(names({ rules }, 'Mutating')).toEqual(['pods', 'pods-elsewhere', 'nodes']);
+  });
+
   it('without workflow labels there is no webhook for other namespaces', () => {
-    expect(names({ workflowPods: { labels: [] } }, 'Validating')).toEqual(['pods', 'nodes']);
+    expect(names({ workflowPods: { labels: [] } }, 'Validating')).toEqual(['pods', 'bindings', 'workloads', 'nodes']);
   });
 
   it('each calls the Service by path, leaves nothing behind on a dry run, and has no CA of its own', () => {

@@ -16,7 +16,6 @@ export function bound(pod: Workload, policy: CompiledPolicy, { nodes }: Lookups)
   if (name === undefined) return { findings: [], edits: [], notes: [] };
   return judge(name, nodes.get(name), policy, {
     field: `${pod.path}spec.nodeName`,
-    short: 'spec.nodeName',
     skips: 'a pod with spec.nodeName skips the scheduler',
     fix: 'remove spec.nodeName and let the scheduler choose',
   });
@@ -38,7 +37,6 @@ export function boundByBinding(binding: Binding, policy: CompiledPolicy, { nodes
   if (lookup?.state !== 'offline' && !isTargetInQuestion(lookup, policy)) return nothing;
   const words: Words = {
     field: 'target.name',
-    short: 'target.name',
     skips: 'a Binding skips what keeps the scheduler off it',
     fix: 'bind the pod to another node, or leave it to the scheduler',
   };
@@ -57,7 +55,6 @@ function isWorkflow({ namespace }: Binding, pod: PodLookup | undefined, policy: 
 
 interface Words {
   readonly field: string;
-  readonly short: string;
   /** Why the scheduler does not help. */
   readonly skips: string;
   readonly fix: string;
@@ -67,7 +64,7 @@ function judge(
   name: string,
   lookup: NodeLookup | undefined,
   policy: CompiledPolicy,
-  { field, short, skips, fix }: Words,
+  { field, skips, fix }: Words,
 ): RuleResult {
   const shown = clip(name, 64);
   const base = { rule: guardId, reason: 'bound', field };
@@ -77,25 +74,25 @@ function judge(
     notes: [],
   });
   if (lookup === undefined || lookup.state === 'offline') {
-    return { findings: [], edits: [], notes: [`${short} ${shown} is not judged: no live nodes are given`] };
+    return { findings: [], edits: [], notes: [`${field} ${shown} is not judged: no live nodes are given`] };
   }
   if (lookup.state === 'unknown') {
     return of(
       `${field} is ${shown}, and the node could not be looked up (${lookup.why}), so nobody can say whether it is an operator node: try again, or ${fix}`,
-      `${short} could not be looked up: ${clip(lookup.why, 40)}`,
+      `${field} could not be looked up: ${clip(lookup.why, 40)}`,
       true,
     );
   }
   if (lookup.state === 'absent') {
     return of(
       `${field} is ${shown}, a node that does not exist now, so nobody can say that it will not be an operator node: ${fix}`,
-      `${short} ${clip(name, 40)} does not exist`,
+      `${field} ${clip(name, 40)} does not exist`,
     );
   }
   if (!isOperatorNode(lookup.node, policy)) return { findings: [], edits: [], notes: [] };
   return of(
     `${field} is ${shown}, an operator node (${whyOperator(lookup.node, policy)}), and ${skips}: ${fix}`,
-    `${short} ${clip(name, 40)} is an operator node`,
+    `${field} ${clip(name, 40)} is an operator node`,
   );
 }
 

@@ -39,7 +39,7 @@ export function tolerates(
       reason: 'tolerates',
       field: `${pod.path}spec.tolerations[${first.index}]`,
       message: `${matches.map(({ text }) => text).join('; ')}${more}; a workflow pod must not tolerate what keeps it off operator nodes${reachText(pod, policy, view)}: remove ${count === 1 ? 'this toleration' : 'these tolerations'}, or give key, value and effect of the taint that you mean`,
-      short: `tolerates an operator taint: ${pod.path}spec.tolerations[${first.index}]; remove it`,
+      short: `tolerates an operator taint: ${pod.path}spec.tolerations[${first.index}]`,
     },
   ];
 }

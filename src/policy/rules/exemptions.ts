@@ -7,6 +7,7 @@ import type { Binding } from '../model/placement.ts';
 import type { CompiledPolicy } from '../model/policy.ts';
 import { isTemplate, type PodSubject } from '../model/request.ts';
 import { defineRule, enforcementSchema, nothing, type RuleInput, type RuleResult } from '../rule.ts';
+import { isWorkflowPod } from '../workflow-pod.ts';
 
 /*
  * Keeps the note of a pod's exemption true. It is written when the pod is created, and nobody writes it otherwise: not its author, not a hook
@@ -17,7 +18,7 @@ import { defineRule, enforcementSchema, nothing, type RuleInput, type RuleResult
  */
 
 interface Settings {
-  readonly enforcement: 'enforce' | 'warn' | 'audit';
+  readonly enforcement: 'enforce' | 'warn' | 'audit' | 'off';
 }
 
 const id = exemptionsId;
@@ -40,7 +41,7 @@ export const exemptions = defineRule<Settings, undefined>({
       description: 'Keeps the annotation by which a pod carries its creator’s exemption.',
       properties: {
         enforcement: enforcementSchema(
-          ['enforce', 'warn', 'audit'],
+          ['enforce', 'warn', 'audit', 'off'],
           'enforce = deny whoever forges the annotation; below it the annotation counts for nothing, and an exempt user’s pod is judged when it is bound.',
         ),
       },
@@ -63,7 +64,11 @@ export const exemptions = defineRule<Settings, undefined>({
   enforcement: ({ enforcement }) => enforcement,
   needs: () => [],
   phases: () => ['mutate', 'validate'],
-  judges: (subject) => subject.kind === 'binding' || (subject.kind === 'pod' && !isTemplate(subject.pod)),
+  judges: (subject, policy) =>
+    subject.kind === 'binding' ||
+    (subject.kind === 'pod' &&
+      !isTemplate(subject.pod) &&
+      [subject.pod, subject.old ?? subject.pod].some((pod) => isWorkflowPod(pod, policy))),
   exemptible: false,
   evaluate({ phase, request, subject, policy, nowMs }: RuleInput): RuleResult {
     if (policy.enforcementOf(id, '') !== 'enforce' && phase === 'mutate') return nothing;
