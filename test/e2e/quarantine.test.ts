@@ -7,6 +7,7 @@ import { type Installation, install, namespace, root, startCluster } from '../cl
 import { eventually } from '../cluster/wait.ts';
 import { fixtureNode, type KubeObject } from '../support/fixtures.ts';
 import { apply } from '../support/json-patch.ts';
+import { featureDiscovery } from './support/feature-discovery.ts';
 
 /* Quarantine by label, from the registration of a node to the label that frees it, with the real scheduler in between. */
 
@@ -37,9 +38,7 @@ beforeAll(async () => {
   // There before anybody heard of quarantine.
   await register('older', '535.104.05');
   webhook = await install(plane, { policy: policy() });
-  await eventually('a replica leads', async () =>
-    /^osmo_admission_quarantine_leading 1$/m.test(await webhook.metrics()),
-  );
+  await eventually('a replica leads', async () => (await webhook.metric('osmo_admission_quarantine_leading')) === 1);
   // The Lease's time has a resolution of a second.
   await new Promise((resolve) => setTimeout(resolve, 1_100));
 }, 120_000);
@@ -117,21 +116,7 @@ describe('a node whose driver turns out too old', () => {
     await plane.apply(
       ['apply', '-f', '-'],
       [
-        { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'gpu-operator' } },
-        { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'discovery', namespace: 'gpu-operator' } },
-        {
-          apiVersion: 'rbac.authorization.k8s.io/v1',
-          kind: 'ClusterRole',
-          metadata: { name: 'discovery' },
-          rules: [{ apiGroups: [''], resources: ['nodes'], verbs: ['get', 'patch'] }],
-        },
-        {
-          apiVersion: 'rbac.authorization.k8s.io/v1',
-          kind: 'ClusterRoleBinding',
-          metadata: { name: 'discovery' },
-          roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'discovery' },
-          subjects: [{ kind: 'ServiceAccount', name: 'discovery', namespace: 'gpu-operator' }],
-        },
+        ...featureDiscovery,
         {
           apiVersion: 'apps/v1',
           kind: 'DaemonSet',
@@ -243,8 +228,8 @@ describe('what is older or verified', () => {
 
 describe('the reconciler', () => {
   it('writes nothing while nothing changes', async () => {
-    const writes = async (): Promise<string> =>
-      /quarantine_writes_total\{outcome="success"\} (\d+)/.exec(await webhook.metrics())?.[1] ?? '';
+    const writes = (): Promise<number> =>
+      webhook.metric('osmo_admission_quarantine_writes_total', { outcome: 'success' });
     const before = await writes();
     await new Promise((resolve) => setTimeout(resolve, 12_000));
     expect(await writes()).toBe(before);

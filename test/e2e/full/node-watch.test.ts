@@ -14,11 +14,7 @@ beforeAll(async () => {
 
 afterAll(() => cluster?.close(), 60_000);
 
-async function gauge(name: string): Promise<number> {
-  const text = await cluster.webhook.metrics();
-  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
-}
-const age = (): Promise<number> => gauge('osmo_admission_node_cache_age_seconds');
+const age = (): Promise<number> => cluster.webhook.metric('osmo_admission_node_cache_age_seconds');
 
 /** State of the nodes that the last record was made with. */
 async function recordedState(): Promise<string> {
@@ -44,7 +40,7 @@ describe('a connection that dies without a word', () => {
     await eventually('the index is stale', async () => (await recordedState()) === 'stale', 200_000);
     // Stale, it still says what it knew: refused as before.
     expect(await cluster.bind('node-a')).toContain('(operator-node-guard/bound)');
-    expect(await gauge('osmo_admission_node_cache_synced')).toBe(0);
+    expect(await cluster.webhook.metric('osmo_admission_node_cache_synced')).toBe(0);
     cluster.proxy.set('clear');
     const ms = await cluster.untilBindIs('node-a', 'admitted', 120_000);
     console.log(`a silent connection: the index is right again ${ms} ms after the network`);
