@@ -43,8 +43,6 @@ export interface Installation {
   health(): string;
   /** Text of /metrics. */
   metrics(): Promise<string>;
-  /** The sum of a metric's samples, of those with these labels; NaN where there is none. */
-  metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
 }
 
 export interface InstallOptions {
@@ -132,7 +130,6 @@ function createInstallation(
   // A restarted server goes on in the same log.
   let seen = 0;
   const log = (): readonly Readonly<Record<string, unknown>>[] => jsonLines(processes.logFile('webhook'));
-  const metrics = async (): Promise<string> => (await fetch(`http://${address}:${healthPort}/metrics`)).text();
   return {
     writePolicy: (text) => writeFileSync(policyFile, text),
     async startServer() {
@@ -180,17 +177,8 @@ function createInstallation(
           .map((line) => [createHash('sha256').update(line).digest('hex'), JSON.parse(line)]),
       ),
     health: () => `http://${address}:${healthPort}`,
-    metrics,
-    metric: async (name, labels = {}) => sumOf(await metrics(), name, labels),
+    metrics: async () => (await fetch(`http://${address}:${healthPort}/metrics`)).text(),
   };
-}
-
-function sumOf(text: string, name: string, labels: Readonly<Record<string, string>>): number {
-  const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
-  const values = [...text.matchAll(new RegExp(`^${name}(?:\\{(.*)\\})? (\\S+)$`, 'gm'))]
-    .filter(([, given = '']) => wanted.every((label) => given.split(',').includes(label)))
-    .map(([, , value]) => Number(value));
-  return values.length === 0 ? Number.NaN : values.reduce((sum, value) => sum + value, 0);
 }
 
 function newCertificate(): SelfSigned {

@@ -7,6 +7,7 @@ import { type Installation, install, namespace, root, startCluster } from '../cl
 import { eventually } from '../cluster/wait.ts';
 import { fixtureNode, type KubeObject } from '../support/fixtures.ts';
 import { apply } from '../support/json-patch.ts';
+import { metricOf } from '../support/metrics.ts';
 import { featureDiscovery } from './support/feature-discovery.ts';
 
 /* Quarantine by label, from the registration of a node to the label that frees it, with the real scheduler in between. */
@@ -26,6 +27,9 @@ const merge = { contentType: 'application/merge-patch+json' };
 let plane: ControlPlane;
 let webhook: Installation;
 
+const metric = async (name: string, labels?: Readonly<Record<string, string>>): Promise<number> =>
+  metricOf(await webhook.metrics(), name, labels);
+
 const policy = (quarantine: object = {}, conformance: object = {}): string =>
   stringify({
     apiVersion: 'osmo-admission/v1alpha1',
@@ -38,7 +42,7 @@ beforeAll(async () => {
   // There before anybody heard of quarantine.
   await register('older', '535.104.05');
   webhook = await install(plane, { policy: policy() });
-  await eventually('a replica leads', async () => (await webhook.metric('osmo_admission_quarantine_leading')) === 1);
+  await eventually('a replica leads', async () => (await metric('osmo_admission_quarantine_leading')) === 1);
   // The Lease's time has a resolution of a second.
   await new Promise((resolve) => setTimeout(resolve, 1_100));
 }, 120_000);
@@ -228,8 +232,7 @@ describe('what is older or verified', () => {
 
 describe('the reconciler', () => {
   it('writes nothing while nothing changes', async () => {
-    const writes = (): Promise<number> =>
-      webhook.metric('osmo_admission_quarantine_writes_total', { outcome: 'success' });
+    const writes = (): Promise<number> => metric('osmo_admission_quarantine_writes_total', { outcome: 'success' });
     const before = await writes();
     await new Promise((resolve) => setTimeout(resolve, 12_000));
     expect(await writes()).toBe(before);
