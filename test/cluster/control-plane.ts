@@ -29,7 +29,9 @@ export interface ControlPlane {
   readonly etcd: string;
   /** Cluster-admin, over kept connections. */
   readonly api: ApiClient;
-  /** Path of a kubeconfig for a user that the API server knows: `admin`, or a node of `kubelets`. */
+  /** Whoever the token is of, over connections of its own; who asked for it closes it. */
+  connect(token: string): ApiClient;
+  /** Path of a kubeconfig for a user that the API server knows: `admin`, or a node whose kubelet it knows. */
   kubeconfig(user?: string): string;
   /** Writes a kubeconfig with a token, such as a service account's; to another address of the API server, if one is given. */
   writeKubeconfig(name: string, token: string, server?: string): string;
@@ -50,7 +52,7 @@ export interface ControlPlane {
   close(): Promise<void>;
 }
 
-/** Kubelets that the API server knows, by their node's name. */
+/** Kubelets that every API server knows, by their node's name. */
 export const kubelets = ['gpu-9', 'compute-9', 'kubelet-1', 'kubelet-2'];
 
 /** Nodes with this annotation are kept Ready by kwok. */
@@ -59,20 +61,29 @@ export const kwokAnnotation = { 'kwok.x-k8s.io/node': 'fake' };
 /**
  * Starts etcd, kube-apiserver (NodeRestriction, RBAC and Node authorizer, its own audit log), kube-controller-manager, kube-scheduler with
  * a second profile `kai-scheduler`, and kwok, on free ports of loopback. Some six seconds.
+ * @param moreKubelets names of nodes whose kubelets the API server knows beside `kubelets`.
  * @throws Error with the end of the log of what did not start; then nothing of it runs any more.
  */
-export async function startControlPlane(binaries: Binaries): Promise<ControlPlane> {
+export async function startControlPlane(
+  binaries: Binaries,
+  moreKubelets: readonly string[] = [],
+): Promise<ControlPlane> {
   const folder = mkdtempSync(join(tmpdir(), 'osmo-admission-e2e-'));
   const processes = startProcesses(folder);
   try {
-    return await start(binaries, folder, processes);
+    return await start(binaries, folder, processes, usersWith([...kubelets, ...moreKubelets]));
   } catch (error) {
     await processes.close();
     throw error;
   }
 }
 
-async function start(binaries: Binaries, folder: string, processes: Processes): Promise<ControlPlane> {
+async function start(
+  binaries: Binaries,
+  folder: string,
+  processes: Processes,
+  users: readonly User[],
+): Promise<ControlPlane> {
   const ports = await freePorts(6);
   const file = (name: string, text: string): string => {
     const path = join(folder, name);
@@ -90,9 +101,9 @@ async function start(binaries: Binaries, folder: string, processes: Processes): 
   const server = `https://127.0.0.1:${ports[2]}`;
   const writeKubeconfig = (name: string, token: string, at = server): string =>
     file(`kubeconfig-${name}`, kubeconfigText({ server: at, caFile, user: name, token }));
-  const kubeconfigs = new Map(users.map(([name = '']) => [name, writeKubeconfig(name, tokenOf(name))]));
+  const kubeconfigs = new Map(users.map(([name]) => [name, writeKubeconfig(name, tokenOf(name))]));
   const admin = writeKubeconfig('admin', tokenOf('admin'));
-  const commands = commandsOf({ folder, ports, admin, file, certPem, keyPem, caFile });
+  const commands = commandsOf({ folder, ports, users, admin, file, certPem, keyPem, caFile });
   const startComponent = async (name: Component): Promise<void> => {
     const [command, ...args] = commands[name];
     await processes.start(name, binaries[command], args);
@@ -115,7 +126,8 @@ async function start(binaries: Binaries, folder: string, processes: Processes): 
   await startComponent('kube-apiserver');
   await ready();
   for (const name of ['kube-controller-manager', 'kube-scheduler', 'kwok'] as const) await startComponent(name);
-  const api = createApiClient({ server, ca: caPem, token: tokenOf('admin') });
+  const connect = (token: string): ApiClient => createApiClient({ server, ca: caPem, token });
+  const api = connect(tokenOf('admin'));
   const auditLog = join(folder, auditLogName);
   const auditEvents = (): ReturnType<ControlPlane['auditEvents']> => (existsSync(auditLog) ? jsonLines(auditLog) : []);
   return {
@@ -124,6 +136,7 @@ async function start(binaries: Binaries, folder: string, processes: Processes): 
     server,
     etcd: `http://127.0.0.1:${ports[0]}`,
     api,
+    connect,
     kubeconfig: (user = 'admin') => kubeconfigOf(user),
     writeKubeconfig,
     kubectl: run,
@@ -167,16 +180,21 @@ async function start(binaries: Binaries, folder: string, processes: Processes): 
   };
 }
 
-const users = [
+/** Name in this code, name and group in the API server. */
+type User = readonly [name: string, user: string, group: string];
+
+const usersWith = (nodes: readonly string[]): readonly User[] => [
   ['admin', 'admin', 'system:masters'],
-  ...kubelets.map((name) => [name, `system:node:${name}`, 'system:nodes']),
+  ...nodes.map((name): User => [name, `system:node:${name}`, 'system:nodes']),
 ];
-const tokenOf = (user: string): string => `${user}-token`;
+/** By which the API server knows a user of `kubeconfig`. */
+export const tokenOf = (user: string): string => `${user}-token`;
 const auditLogName = 'api-audit.log';
 
 interface CommandInput {
   readonly folder: string;
   readonly ports: readonly number[];
+  readonly users: readonly User[];
   /** Kubeconfig of the admin, for the components too. */
   readonly admin: string;
   readonly file: (name: string, text: string) => string;
@@ -186,14 +204,14 @@ interface CommandInput {
 }
 
 function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [Component, ...string[]]>> {
-  const { folder, admin, file, certPem, keyPem, caFile } = input;
+  const { folder, users, admin, file, certPem, keyPem, caFile } = input;
   const [etcdPort, peerPort, apiPort, managerPort, schedulerPort, kwokPort] = input.ports;
   const client = `http://127.0.0.1:${etcdPort}`;
   const peer = `http://127.0.0.1:${peerPort}`;
   const accounts = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const accountsPublic = file('sa.pub', accounts.publicKey.export({ type: 'spki', format: 'pem' }).toString());
   const accountsPrivate = file('sa.key', accounts.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
-  const tokens = users.map(([name = '', user, group]) => `${tokenOf(name)},${user},${user},"${group}"\n`).join('');
+  const tokens = users.map(([name, user, group]) => `${tokenOf(name)},${user},${user},"${group}"\n`).join('');
   const tls = [
     ...['--tls-cert-file', file('api.crt', certPem)],
     ...['--tls-private-key-file', file('api.key', keyPem)],

@@ -40,9 +40,12 @@ export interface InstallOptions {
   readonly apiServer?: string;
 }
 
-/** Starts a control plane and prepares it for OSMO. @throws Error with what went wrong; then nothing of it runs any more. */
-export async function startCluster(binaries: Binaries): Promise<ControlPlane> {
-  const plane = await startControlPlane(binaries);
+/**
+ * Starts a control plane and prepares it for OSMO. @throws Error with what went wrong; then nothing of it runs any more.
+ * @param moreKubelets as for `startControlPlane`.
+ */
+export async function startCluster(binaries: Binaries, moreKubelets: readonly string[] = []): Promise<ControlPlane> {
+  const plane = await startControlPlane(binaries, moreKubelets);
   try {
     await prepareCluster(plane);
     return plane;

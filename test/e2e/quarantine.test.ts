@@ -4,6 +4,8 @@ import type { ApiAnswer, SendOptions } from '../cluster/api-client.ts';
 import { type ControlPlane, runCommand } from '../cluster/control-plane.ts';
 import { type Installation, install, namespace, root, startCluster } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
+import { metricOf } from '../support/metrics.ts';
+import { featureDiscovery } from './support/feature-discovery.ts';
 import {
   driver,
   kubelet,
@@ -30,14 +32,15 @@ const marks = (name: string): ReturnType<typeof marksOf> => marksOf(plane, name)
 const setLabels = (name: string, labels: object, options?: SendOptions, path?: string): Promise<ApiAnswer> =>
   setNodeLabels(plane, name, labels, options, path);
 
+const metric = async (name: string, labels?: Readonly<Record<string, string>>): Promise<number> =>
+  metricOf(await webhook.metrics(), name, labels);
+
 beforeAll(async () => {
   plane = await startCluster(inject('binaries'));
   // There before anybody heard of quarantine.
   await register('older', '535.104.05');
   webhook = await install(plane, { policy: policy() });
-  await eventually('a replica leads', async () =>
-    /^osmo_admission_quarantine_leading 1$/m.test(await webhook.metrics()),
-  );
+  await eventually('a replica leads', async () => (await metric('osmo_admission_quarantine_leading')) === 1);
   // The Lease's time has a resolution of a second.
   await new Promise((resolve) => setTimeout(resolve, 1_100));
 }, 120_000);
@@ -89,21 +92,7 @@ describe('a node whose driver turns out too old', () => {
     await plane.apply(
       ['apply', '-f', '-'],
       [
-        { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'gpu-operator' } },
-        { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'discovery', namespace: 'gpu-operator' } },
-        {
-          apiVersion: 'rbac.authorization.k8s.io/v1',
-          kind: 'ClusterRole',
-          metadata: { name: 'discovery' },
-          rules: [{ apiGroups: [''], resources: ['nodes'], verbs: ['get', 'patch'] }],
-        },
-        {
-          apiVersion: 'rbac.authorization.k8s.io/v1',
-          kind: 'ClusterRoleBinding',
-          metadata: { name: 'discovery' },
-          roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'discovery' },
-          subjects: [{ kind: 'ServiceAccount', name: 'discovery', namespace: 'gpu-operator' }],
-        },
+        ...featureDiscovery,
         {
           apiVersion: 'apps/v1',
           kind: 'DaemonSet',
@@ -215,8 +204,7 @@ describe('what is older or verified', () => {
 
 describe('the reconciler', () => {
   it('writes nothing while nothing changes', async () => {
-    const writes = async (): Promise<string> =>
-      /quarantine_writes_total\{outcome="success"\} (\d+)/.exec(await webhook.metrics())?.[1] ?? '';
+    const writes = (): Promise<number> => metric('osmo_admission_quarantine_writes_total', { outcome: 'success' });
     const before = await writes();
     await new Promise((resolve) => setTimeout(resolve, 12_000));
     expect(await writes()).toBe(before);

@@ -1,9 +1,9 @@
 import supertest from 'supertest';
 import { describe, expect, it } from 'vitest';
-import type { AuditRecord } from '../../src/policy/model/record.ts';
 import { rules } from '../../src/policy/rules/index.ts';
 import { type Check, createHealthApp } from '../../src/server/health.ts';
 import { createMetrics, type MetricSources } from '../../src/server/metrics.ts';
+import { record } from '../support/record.ts';
 
 const sources: MetricSources = {
   nodes: () => ({ state: 'synced', count: 6, ageSeconds: 3.5 }),
@@ -14,35 +14,6 @@ const sources: MetricSources = {
 function appWith(checks: readonly Check[]) {
   return createHealthApp({ checks: () => checks, metrics: createMetrics(sources).render });
 }
-
-const record = (over: Partial<AuditRecord>): AuditRecord => ({
-  apiVersion: 'osmo-admission/v1alpha1',
-  kind: 'AdmissionRecord',
-  time: '2026-11-25T12:00:00.000Z',
-  phase: 'validate',
-  requestUID: 'uid-of-a-user',
-  user: { username: 'alice-the-user', groups: ['a-group'] },
-  verb: 'create',
-  objectRef: {
-    apiGroup: '',
-    apiVersion: 'v1',
-    resource: 'pods',
-    subresource: '',
-    namespace: 'a-namespace',
-    name: 'a-name',
-  },
-  dryRun: false,
-  decision: 'allow',
-  rules: ['operator-node-guard', 'placement'],
-  findings: [],
-  warnings: [],
-  patch: [],
-  exemptions: [],
-  policyDigest: 'a'.repeat(64),
-  nodes: { state: 'synced', resourceVersion: '1', ageSeconds: 0 },
-  durationSeconds: 0.0004,
-  ...over,
-});
 
 const finding = {
   rule: 'operator-node-guard',

@@ -4,6 +4,7 @@ import { type Installation, install, startCluster } from '../../cluster/installa
 import { osmoPod } from '../../support/fixtures.ts';
 import { kubeletPolicy } from '../support/policy.ts';
 import { createRandom, randomNodes } from '../support/random-cluster.ts';
+import { type Times, timed, timesOf } from '../support/timing.ts';
 
 /* What a create costs with the webhook and without, under load, and that none is lost while the certificate is replaced. */
 
@@ -19,11 +20,9 @@ afterAll(() => plane?.close(), 60_000);
 
 interface Load {
   readonly failed: readonly string[];
-  readonly done: number;
   readonly perSecond: number;
-  /** Milliseconds of one create. */
-  readonly median: number;
-  readonly p99: number;
+  /** Of one create each. */
+  readonly times: Times;
 }
 
 /** Dry-run creates by 32 workers, until `more` says no. */
@@ -33,22 +32,19 @@ async function load(more: (done: number) => boolean): Promise<Load> {
   const startedMs = performance.now();
   const worker = async (): Promise<void> => {
     while (more(times.length)) {
-      const beganMs = performance.now();
       const path = '/api/v1/namespaces/osmo-workflows/pods?dryRun=All';
-      const { code, body } = await plane.api.send('POST', path, osmoPod('onprem-gpu-l40s'));
-      times.push(performance.now() - beganMs);
-      if (code !== 201) failed.push(String(body.message));
+      const { result, ms } = await timed(() => plane.api.send('POST', path, osmoPod('onprem-gpu-l40s')));
+      times.push(ms);
+      if (result.code !== 201) failed.push(String(result.body.message));
     }
   };
   await Promise.all(Array.from({ length: 32 }, worker));
   const seconds = (performance.now() - startedMs) / 1000;
-  times.sort((a, b) => a - b);
-  const at = (share: number): number => Math.round((times[Math.floor(times.length * share)] ?? 0) * 10) / 10;
-  return { failed, done: times.length, perSecond: Math.round(times.length / seconds), median: at(0.5), p99: at(0.99) };
+  return { failed, perSecond: Math.round(times.length / seconds), times: timesOf(times) };
 }
 
-const show = (what: string, { done, perSecond, median, p99, failed }: Load): void =>
-  console.log(`${what}: ${done} creates, ${perSecond}/s, median ${median} ms, p99 ${p99} ms, ${failed.length} failed`);
+const show = (what: string, { perSecond, times: { done, p50, p99 }, failed }: Load): void =>
+  console.log(`${what}: ${done} creates, ${perSecond}/s, median ${p50} ms, p99 ${p99} ms, ${failed.length} failed`);
 
 describe('under load', () => {
   it('10,000 creates by 32 clients fail none', async () => {
@@ -69,7 +65,7 @@ describe('under load', () => {
     const result = await running;
     show('while the certificate is replaced', result);
     expect(result.failed).toEqual([]);
-    expect(result.done).toBeGreaterThan(100);
+    expect(result.times.done).toBeGreaterThan(100);
   }, 300_000);
 
   it('leaves the nodes that kwok keeps Ready as they are, minutes later', async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { eventually } from '../../cluster/wait.ts';
+import { metricOf } from '../../support/metrics.ts';
 import { startWatchedCluster, type WatchedCluster } from '../support/watched-cluster.ts';
 
 /* What shows only after minutes: bookmarks, a connection that has died without a word, an index that has gone stale. */
@@ -14,11 +15,8 @@ beforeAll(async () => {
 
 afterAll(() => cluster?.close(), 60_000);
 
-async function gauge(name: string): Promise<number> {
-  const text = await cluster.webhook.metrics();
-  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
-}
-const age = (): Promise<number> => gauge('osmo_admission_node_cache_age_seconds');
+const metric = async (name: string): Promise<number> => metricOf(await cluster.webhook.metrics(), name);
+const age = (): Promise<number> => metric('osmo_admission_node_cache_age_seconds');
 
 /** State of the nodes that the last record was made with. */
 async function recordedState(): Promise<string> {
@@ -44,7 +42,7 @@ describe('a connection that dies without a word', () => {
     await eventually('the index is stale', async () => (await recordedState()) === 'stale', 200_000);
     // Stale, it still says what it knew: refused as before.
     expect(await cluster.bind('node-a')).toContain('(operator-node-guard/bound)');
-    expect(await gauge('osmo_admission_node_cache_synced')).toBe(0);
+    expect(await metric('osmo_admission_node_cache_synced')).toBe(0);
     cluster.proxy.set('clear');
     const ms = await cluster.untilBindIs('node-a', 'admitted', 120_000);
     console.log(`a silent connection: the index is right again ${ms} ms after the network`);
