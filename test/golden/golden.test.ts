@@ -57,7 +57,7 @@ describe('the set of golden cases', () => {
   });
 
   it('has a case for every reason of every rule, in the file of that name, that finds it', () => {
-    // Found only where mutation did not run; test/admission/{quarantine,exempted}.test.ts.
+    // Found only where mutation did not run; test/admission/{quarantine,bindings}.test.ts.
     const beyond = ['node-quarantine/moved', 'exemptions/binding-keys'];
     const missing: string[] = [];
     for (const { id, reasons } of rules) {
