@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { describe, expect, inject, it } from 'vitest';
-import { matchesLabels, matchesNodeSelector } from '../../src/policy/kube/node-selector.ts';
+import { matchesLabels, nodeMatcher } from '../../src/policy/kube/node-selector.ts';
 import { isPositiveQuantity, parseQuantity } from '../../src/policy/kube/quantity.ts';
 import { tolerates } from '../../src/policy/kube/taint.ts';
 import { readNode } from '../../src/policy/model/read-node.ts';
@@ -56,7 +56,7 @@ function judge({ pod, node }: Pair): Pick<Answer, 'selected' | 'tolerated'> {
   const { placement } = readPod(pod, 'pod', '');
   const { labels, taints, name } = readNode(node, 'node');
   return {
-    selected: matchesLabels(placement.nodeSelector, labels) && matchesNodeSelector(placement.terms, { name, labels }),
+    selected: matchesLabels(placement.nodeSelector, labels) && nodeMatcher(placement.terms)({ name, labels }),
     tolerated: taints.map((taint) => placement.tolerations.some((toleration) => tolerates(toleration, taint))),
   };
 }

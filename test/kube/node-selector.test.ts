@@ -3,10 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { Labels } from '../../src/policy/kube/labels.ts';
 import {
   matchesLabels,
-  matchesNodeSelector,
-  matchesRequirement,
-  matchesTerm,
   type NodeSelectorTerm,
+  nodeMatcher,
   type Requirement,
 } from '../../src/policy/kube/node-selector.ts';
 import { naiveMeets, naiveSelects } from './naive.ts';
@@ -57,6 +55,13 @@ const term: fc.Arbitrary<NodeSelectorTerm> = fc.record({
   ),
 });
 const labelMap = fc.array(fc.tuple(key, value), { maxLength: 4 }).map((pairs) => new Map(pairs));
+
+const matchesNodeSelector = (terms: readonly NodeSelectorTerm[] | undefined, node: { name: string; labels: Labels }) =>
+  nodeMatcher(terms)(node);
+const matchesTerm = (one: NodeSelectorTerm, node: { name: string; labels: Labels }): boolean =>
+  nodeMatcher([one])(node);
+const matchesRequirement = (one: Requirement, labels: Labels): boolean =>
+  matchesTerm({ matchExpressions: [one], matchFields: [] }, { name: 'n1', labels });
 
 /** Own properties only, whatever the key: `__proto__` as JSON.parse makes it. */
 const asLabels = (map: ReadonlyMap<string, string>): Labels => Object.fromEntries(map);

@@ -29,23 +29,23 @@ interface SelectedNode {
   readonly labels: Labels;
 }
 
-/** True if any term matches. `undefined` is no required affinity and matches every node; no terms at all match none. */
-export function matchesNodeSelector(terms: readonly NodeSelectorTerm[] | undefined, node: SelectedNode): boolean {
-  return terms === undefined || terms.some((term) => matchesTerm(term, node));
-}
-
-/** True if the node meets every requirement of the term. A requirement that Kubernetes cannot parse spoils its term, and only that. */
-export function matchesTerm(term: NodeSelectorTerm, node: SelectedNode): boolean {
-  if (term.matchExpressions.length === 0 && term.matchFields.length === 0) return false;
-  return (
-    term.matchFields.every((field) => matchesField(field, node.name)) &&
-    term.matchExpressions.every((requirement) => matchesRequirement(requirement, node.labels))
+/**
+ * Whether a node matches any of the terms; made once for many nodes. `undefined` is no required affinity and matches every node; no terms at
+ * all match none. A requirement that Kubernetes cannot parse spoils its term, and only that. NotIn and DoesNotExist match where the label is
+ * missing.
+ */
+export function nodeMatcher(terms: readonly NodeSelectorTerm[] | undefined): (node: SelectedNode) => boolean {
+  if (terms === undefined) return () => true;
+  const sound = terms.filter(
+    ({ matchExpressions, matchFields }) =>
+      matchExpressions.length + matchFields.length > 0 && matchExpressions.every(isParsable),
   );
-}
-
-/** True if the labels meet the requirement and Kubernetes can parse it. NotIn and DoesNotExist match where the label is missing. */
-export function matchesRequirement(requirement: Requirement, labels: Labels): boolean {
-  return meets(requirement, label(labels, requirement.key)) && isParsable(requirement);
+  return ({ name, labels }) =>
+    sound.some(
+      ({ matchExpressions, matchFields }) =>
+        matchFields.every((field) => matchesField(field, name)) &&
+        matchExpressions.every((requirement) => meets(requirement, label(labels, requirement.key))),
+    );
 }
 
 /** True if the labels have every pair of a nodeSelector. */

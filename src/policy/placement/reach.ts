@@ -1,4 +1,4 @@
-import { matchesLabels, matchesNodeSelector, type NodeSelectorTerm, type Requirement } from '../kube/node-selector.ts';
+import { matchesLabels, type NodeSelectorTerm, nodeMatcher, type Requirement } from '../kube/node-selector.ts';
 import { tolerates } from '../kube/taint.ts';
 import type { Node } from '../model/node.ts';
 import type { Placement } from '../model/placement.ts';
@@ -35,11 +35,12 @@ export function reachOf(
   let count = 0;
   let work = 0;
   const cost = costOf(placement) + 1;
+  const matches = nodeMatcher(terms);
   for (const node of operatorNodes) {
     work += cost;
     if (work > maxComparisons) return { names, count, complete: false };
     if (!matchesLabels(placement.nodeSelector, node.labels)) continue;
-    if (!matchesNodeSelector(terms, node)) continue;
+    if (!matches(node)) continue;
     if (!toleratesNode(placement, node)) continue;
     count += 1;
     if (names.length < maxNames) names.push(node.name);
