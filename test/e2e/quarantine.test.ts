@@ -7,6 +7,7 @@ import { type Installation, install, namespace, root, startCluster } from '../cl
 import { eventually } from '../cluster/wait.ts';
 import { fixtureNode, type KubeObject } from '../support/fixtures.ts';
 import { apply } from '../support/json-patch.ts';
+import { kubeletOf } from './support/nodes.ts';
 
 /* Quarantine by label, from the registration of a node to the label that frees it, with the real scheduler in between. */
 
@@ -16,10 +17,6 @@ const mark = 'osmo-admission/quarantined';
 const verified = 'osmo-admission/verified';
 const driver = 'nvidia.com/cuda.driver-version.full';
 const admin: User = { user: 'root', groups: ['system:masters'] };
-const kubelet = (name: string): User => ({
-  user: `system:node:${name}`,
-  groups: ['system:nodes', 'system:authenticated'],
-});
 const merge = { contentType: 'application/merge-patch+json' };
 
 let plane: ControlPlane;
@@ -61,7 +58,7 @@ async function register(name: string, version?: string): Promise<ApiAnswer> {
       },
     },
   ]) as KubeObject;
-  return plane.api.send('POST', '/api/v1/nodes', node, { as: kubelet(name) });
+  return plane.api.send('POST', '/api/v1/nodes', node, { as: kubeletOf(name) });
 }
 
 async function marks(name: string): Promise<{ mark: string | undefined; verified: string | undefined }> {
@@ -188,8 +185,8 @@ describe('a node whose driver turns out too old', () => {
 
 describe('a mark', () => {
   it.each([
-    ['its kubelet', kubelet('late'), ''],
-    ['its kubelet, through the status', kubelet('late'), '/status'],
+    ['its kubelet', kubeletOf('late'), ''],
+    ['its kubelet, through the status', kubeletOf('late'), '/status'],
     ['a user', admin, ''],
     ['a user, through the status', admin, '/status'],
   ])('that %s takes away is back in the same request, which passes', async (_, as, path) => {
@@ -213,7 +210,7 @@ describe('a mark', () => {
     for (const path of ['', '/status']) {
       const answer = await plane.api.send('PATCH', `/api/v1/nodes/late${path}`, forged, {
         ...merge,
-        as: kubelet('late'),
+        as: kubeletOf('late'),
       });
       expect(answer.code).toBe(200);
       expect(answer.body.metadata.annotations[verified]).toBeUndefined();
