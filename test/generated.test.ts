@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { generatedFiles, withRulesTable } from '../scripts/generated.ts';
+import { guideOf, guideRows } from '../src/policy/facts/guide.ts';
+import { reasons } from '../src/policy/facts/reasons.ts';
 import { rules } from '../src/policy/rules/index.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -15,4 +17,29 @@ describe('generated files are what "npm run generate" would write', () => {
   it('README.md, the table of rules', () => {
     expect(read('README.md')).toBe(withRulesTable(read('README.md'), rules));
   });
+});
+
+describe('docs/guide.md', () => {
+  const lines = read('docs/guide.md').split('\n');
+
+  for (const reason of reasons) {
+    it(`names ${reason}, and every row of the guide that asks for it`, () => {
+      expect(lines.some((line) => line.includes(`\`${reason}\``))).toBe(true);
+      const unnamed = guideRows[reason].filter(({ row }) => !lines.some((line) => line.includes(row)));
+      expect(unnamed).toEqual([]);
+    });
+  }
+});
+
+describe('the guide’s row of a reason', () => {
+  it.each([
+    ['cpu', 'operator', 'Backend-Operator Nodes: CPU'],
+    ['cpu', 'control-plane', 'Kubernetes Cluster: CPU'],
+    ['cpu', 'gpu', ''],
+    ['os-image', 'jetson', 'Compute Nodes (User Workflows): Operating System (GPU nodes)'],
+    ['os-image', undefined, 'Kubernetes Cluster: Operating System'],
+    ['driver', 'compute', ''],
+    ['type-facts', 'gpu', 'derived from Compute Nodes (User Workflows): Node Labels'],
+    ['operator-untainted', 'operator', 'Backend-Operator Nodes: Taints, optional'],
+  ] as const)('%s of a node of type %s: %s', (reason, type, row) => expect(guideOf(reason, type)).toBe(row));
 });

@@ -3,13 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { rules } from '../../src/policy/rules/index.ts';
-import { type Case, readCaseFiles, writeCaseFile } from './case.ts';
+import { type Case, readCaseFiles, shownReasons, writeCaseFile } from './case.ts';
 import { throughCli, throughCore, throughHttp } from './entries.ts';
 
 if (process.env.UPDATE_GOLDEN === '1') {
   for (const file of readCaseFiles()) {
     const cases: Case[] = [];
-    for (const golden of file.cases) cases.push({ ...golden, expected: await throughCore(golden) });
+    for (const golden of file.cases) {
+      cases.push({ ...golden, expected: await throughCore(golden, shownReasons(file, golden)) });
+    }
     writeCaseFile(file, cases);
   }
 }
@@ -30,17 +32,19 @@ describe('golden cases', () => {
     },
   };
 
-  for (const { rule, topic, cases } of files) {
-    describe(`${rule}/${topic}`, () => {
-      for (const golden of cases) {
+  for (const file of files) {
+    describe(`${file.rule}/${file.topic}`, () => {
+      for (const golden of file.cases) {
+        const shown = shownReasons(file, golden);
+        const { facts: _, ...answer } = golden.expected;
         it(`${golden.name}: core`, async () => {
-          expect(await throughCore(golden)).toEqual(golden.expected);
+          expect(await throughCore(golden, shown)).toEqual(golden.expected);
         });
         it(`${golden.name}: HTTP`, async () => {
-          expect(await throughHttp(golden)).toEqual(golden.expected);
+          expect(await throughHttp(golden)).toEqual(answer);
         });
         it(`${golden.name}: CLI`, async () => {
-          const { expected, exitCode } = await throughCli(golden, directory);
+          const { expected, exitCode } = await throughCli(golden, shown, directory);
           expect(expected).toEqual(golden.expected);
           expect(exitCode).toBe(golden.expected.allowed ? 0 : 1);
         });

@@ -14,9 +14,12 @@ export function conformanceSettings(policy: CompiledPolicy): ConformanceSettings
   return policy.settings.get(conformanceId) as ConformanceSettings;
 }
 
-/** Facts of a node under a policy, for readers other than registration. */
-export function conformanceFacts(node: Node, policy: CompiledPolicy): readonly Fact[] {
-  return factsOf(node, policy, conformanceSettings(policy));
+/**
+ * Facts of a node under a policy, for readers other than registration.
+ * @param previous the last Node of that name that was known, if any.
+ */
+export function conformanceFacts(node: Node, policy: CompiledPolicy, previous?: Node): readonly Fact[] {
+  return factsOf(node, policy, conformanceSettings(policy), previous);
 }
 
 /** `controlPlaneAtMost` for a control-plane node; undefined where it leaves the enforcement as it is. */
