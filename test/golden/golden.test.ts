@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Reason, reasons } from '../../src/policy/facts/reasons.ts';
 import { rules } from '../../src/policy/rules/index.ts';
 import { type Case, readCaseFiles, shownReasons, writeCaseFile } from './case.ts';
 import { throughCli, throughCore, throughHttp } from './entries.ts';
@@ -76,6 +77,20 @@ describe('the set of golden cases', () => {
         if ((!found || !notFound) && !beyond.includes(`${id}/${reason}`)) missing.push(`${id}/${reason}`);
       }
     }
+    expect(missing).toEqual([]);
+  });
+
+  it('shows for every reason of node-conformance a node that meets, one that violates, and one that does not say', () => {
+    // Taints are there or not: nothing about them is ever unknown.
+    const alwaysKnown: readonly Reason[] = ['operator-untainted'];
+    const missing = reasons.flatMap((reason) => {
+      const cases = files.find(({ rule, topic }) => rule === 'node-conformance' && topic === reason)?.cases ?? [];
+      const lines = cases.flatMap(({ expected }) => expected.facts ?? []);
+      return (['meets', 'violates', 'unknown'] as const)
+        .filter((verdict) => verdict !== 'unknown' || !alwaysKnown.includes(reason))
+        .filter((verdict) => !lines.some((line) => `${line} `.startsWith(`${reason} ${verdict} `)))
+        .map((verdict) => `${reason} ${verdict}`);
+    });
     expect(missing).toEqual([]);
   });
 

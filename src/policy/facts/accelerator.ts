@@ -91,7 +91,7 @@ export const cuda: Judge = ({ node, type, settings }) => {
     {
       ...base,
       verdict: met ? 'meets' : 'unknown',
-      has: stated.text === '' ? '' : `driver supports up to ${clip(stated.text, 40)}`,
+      has: `${parseVersion(stated.text) === undefined ? '' : 'driver supports up to '}${clip(stated.text, 40)}`,
       field: stated.field === '' ? `metadata.labels[${prefix}.full]` : stated.field,
     },
   ];

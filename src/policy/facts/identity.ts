@@ -20,7 +20,7 @@ export const nodeType: Judge = ({ node, type, controlPlane, policy }) => {
     {
       reason: 'node-type',
       verdict: has === undefined ? 'unknown' : type === undefined ? 'violates' : 'meets',
-      has: has === undefined ? '' : clip(has, 40),
+      has: has === undefined ? '' : has === '' ? 'empty' : clip(has, 40),
       needs: `one of ${values}`,
       guide: guideOf('node-type', type),
       field: `metadata.labels[${typeLabel}]`,
