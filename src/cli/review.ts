@@ -110,6 +110,7 @@ export async function review(args: readonly string[], io: CliIo): Promise<number
   const options = {
     admit: createAdmit({ rules, policy: () => policy, nodes, now: io.now, monotonic: io.now }),
     policy,
+    nodes,
     namespace: parsed.string('namespace') ?? 'default',
     requester: { username: parsed.string('as') ?? '', groups: parsed.strings('as-group') },
   };
