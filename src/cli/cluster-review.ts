@@ -8,6 +8,7 @@ import {
   nodeStanding,
   type StandingCluster,
 } from '../policy/standing.ts';
+import { rowOrNone } from './render.ts';
 
 export interface ClusterReview {
   readonly nodes: readonly NodeStanding[];
@@ -62,8 +63,8 @@ export function clusterReviewObject({ nodes, pods, unread }: ClusterReview): obj
       type: standing.type,
       ...(standing.exempt !== '' && { exempt: standing.exempt }),
       nonConforming: isNonConforming(standing),
-      requirements: standing.facts.map(({ reason, verdict, enforcement, has, needs, field, fix }) => ({
-        ...{ requirement: reason, verdict, enforcement, has, needs, field },
+      requirements: standing.facts.map(({ reason, verdict, enforcement, has, needs, guide, field, fix }) => ({
+        ...{ requirement: reason, verdict, enforcement, has, needs, guide, field },
         ...(verdict === 'violates' && { fix }),
       })),
     })),
@@ -77,37 +78,42 @@ function findingsTable(nodes: readonly NodeStanding[]): string {
   const rows = nodes.flatMap(({ node, type, exempt, facts }) =>
     facts
       .filter(({ verdict }) => verdict !== 'meets')
-      .map(({ reason, verdict, enforcement, has, needs, fix }) => [
+      .map(({ reason, verdict, enforcement, has, needs, guide, fix }) => [
         clip(node, 63),
         type,
         reason,
         has === '' ? '(not shown)' : has,
         needs,
+        rowOrNone(guide),
         verdict === 'unknown' ? 'unknown' : exempt === '' ? `violates (${enforcement})` : 'violates (exempt)',
         verdict === 'violates' ? fix : '',
       ]),
   );
   if (rows.length === 0) return '';
-  return table([['NODE', 'TYPE', 'REQUIREMENT', 'HAS', 'NEEDS', 'VERDICT', 'WHAT TO DO'], ...rows]);
+  return table([['NODE', 'TYPE', 'REQUIREMENT', 'HAS', 'NEEDS', 'ROW OF THE GUIDE', 'VERDICT', 'WHAT TO DO'], ...rows]);
 }
 
 const signs = { meets: '+', violates: 'X', unknown: '?' } as const;
 
-/** The guide's rows by node. */
+/** The guide's rows by node. A column is a reason, whose row may differ by the type of the node: the legend names those of the nodes shown. */
 function matrix(nodes: readonly NodeStanding[]): string {
-  const shown = new Set(nodes.flatMap(({ facts }) => facts.map(({ reason }) => reason)));
+  const facts = nodes.flatMap((standing) => standing.facts);
+  const shown = new Set(facts.map(({ reason }) => reason));
   const reasons = allReasons.filter((reason) => shown.has(reason));
   if (reasons.length === 0) return '';
-  const legend = reasons.map((reason, index) => `${index + 1} ${reason}`).join(', ');
-  const rows = nodes.map(({ node, facts }) => [
+  const legend = reasons.map((reason, index) => {
+    const rows = new Set(facts.filter((fact) => fact.reason === reason).map(({ guide }) => rowOrNone(guide)));
+    return [String(index + 1), reason, [...rows].sort().join('; ')];
+  });
+  const rows = nodes.map(({ node, facts: own }) => [
     clip(node, 63),
     ...reasons.map((reason) => {
-      const fact = facts.find((candidate) => candidate.reason === reason);
+      const fact = own.find((candidate) => candidate.reason === reason);
       return fact === undefined ? '' : signs[fact.verdict];
     }),
   ]);
   const head = ['NODE', ...reasons.map((_, index) => String(index + 1))];
-  return `${table([head, ...rows])}\n+ meets, X violates, ? unknown, blank: does not apply\n${legend}`;
+  return `${table([head, ...rows])}\n+ meets, X violates, ? unknown, blank: does not apply\n\n${table([['COLUMN', 'REQUIREMENT', 'ROW OF THE GUIDE'], ...legend])}`;
 }
 
 function podsTable(pods: readonly OpenPod[] | undefined): string {

@@ -8,6 +8,7 @@ import type { CompiledPolicy } from '../policy/model/policy.ts';
 import { field, isObject, readObject, readString, ShapeError } from '../policy/model/read.ts';
 import { readRequest, resourceOf } from '../policy/model/read-request.ts';
 import { type AdmissionRequest, pathOf, type Requester } from '../policy/model/request.ts';
+import type { NodeSource } from '../policy/model/snapshot.ts';
 import { applyPatch } from './apply-patch.ts';
 import type { ManifestObject } from './manifests.ts';
 
@@ -53,6 +54,8 @@ export interface Failed {
 export interface JudgeOptions {
   readonly admit: Admit;
   readonly policy: CompiledPolicy;
+  /** The same that `admit` sees. */
+  readonly nodes: NodeSource;
   /** For objects that name no namespace. */
   readonly namespace: string;
   readonly requester: Requester;
@@ -107,7 +110,14 @@ async function judgeRequest(
             : subject.binding.labels,
     exemptions: evaluation.exemptions,
     denial: evaluation.denial,
-    facts: subject?.kind === 'node' ? conformanceFacts(subject.node, options.policy) : [],
+    facts:
+      subject?.kind === 'node'
+        ? conformanceFacts(
+            subject.node,
+            options.policy,
+            subject.old ?? options.nodes.snapshot().nodes.get(subject.node.name),
+          )
+        : [],
     rules: evaluation.rules,
     note: noteOf(patched, evaluation),
     object,

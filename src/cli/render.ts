@@ -75,10 +75,15 @@ function renderFacts({ facts }: Judged): readonly string[] {
   if (facts.length === 0) return [];
   const width = Math.max(...facts.map(({ reason }) => reason.length));
   const rows = facts.map(
-    ({ reason, verdict, has, needs }) =>
-      `    ${reason.padEnd(width)}  ${verdict.padEnd(8)}  ${has === '' ? '(not shown)' : has}; needs ${needs}`,
+    ({ reason, verdict, has, needs, guide }) =>
+      `    ${reason.padEnd(width)}  ${verdict.padEnd(8)}  ${has === '' ? '(not shown)' : has}; needs ${needs} (${rowOrNone(guide)})`,
   );
   return ['  the guide, as this node shows it:', ...rows];
+}
+
+/** The guide's row, or that it has none. */
+export function rowOrNone(guide: string): string {
+  return guide === '' ? 'no row of the guide' : guide;
 }
 
 /** A patch as lines that each begin with `+`, values as YAML below the path they are put at, or with `-` for what goes. */
@@ -134,6 +139,13 @@ function toResult(judgement: Judgement): Readonly<Record<string, unknown>> {
     exemptions: judgement.exemptions,
     patch: judgement.patch,
     labels: judgement.labels,
-    facts: judgement.facts.map(({ reason, verdict, has, needs, field }) => ({ reason, verdict, has, needs, field })),
+    facts: judgement.facts.map(({ reason, verdict, has, needs, guide, field }) => ({
+      reason,
+      verdict,
+      has,
+      needs,
+      guide,
+      field,
+    })),
   };
 }

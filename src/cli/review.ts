@@ -118,6 +118,7 @@ export async function review(args: readonly string[], io: CliIo): Promise<number
       monotonic: io.now,
     }),
     policy,
+    nodes,
     namespace: parsed.string('namespace') ?? 'default',
     requester: { username: parsed.string('as') ?? '', groups: parsed.strings('as-group') },
   };

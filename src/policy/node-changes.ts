@@ -5,6 +5,7 @@ import {
   conformanceId,
   conformanceSettings,
   controlPlaneCeiling,
+  needsText,
   newViolations,
   violations,
 } from './facts/conformance.ts';
@@ -53,7 +54,7 @@ export function nodeChanges(node: Node, before: Node, policy: CompiledPolicy, no
       of(
         fact.reason,
         fact.reason,
-        `${fact.field} is now ${fact.has}, needs ${fact.needs}: ${fact.fix} (${conformanceId}/${fact.reason})`,
+        `${fact.field} is now ${fact.has}, needs ${needsText(fact, node, policy)}: ${fact.fix} (${conformanceId}/${fact.reason})`,
       ),
     ),
     ...shrinkage(node, before, conformanceSettings(policy)).flatMap(({ resource, had, has }) =>

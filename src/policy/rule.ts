@@ -30,6 +30,8 @@ export type Change = 'labels' | 'taints' | 'verified' | 'placement' | 'workflow-
 /** What a reason means and how to meet it: the source of docs/messages.md. */
 export interface ReasonText {
   readonly summary: string;
+  /** Rows of the guide that ask for it, if the rule goes back to the guide. */
+  readonly guide?: string;
   readonly fix: string;
 }
 

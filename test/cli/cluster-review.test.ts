@@ -44,7 +44,9 @@ describe('a review of a cluster by its nodes', () => {
       nodesFile(...clusterNodes().map((node) => ({ kind: 'Node', ...node }))),
     ]);
     expect(code).toBe(0);
-    expect(lines(stdout)).toContain('jetson-1 | jetson | jetpack | (not shown) | JetPack 6.2 or later | unknown');
+    expect(lines(stdout)).toContain(
+      'jetson-1 | jetson | jetpack | (not shown) | JetPack 6.2 or later | Compute Nodes (User Workflows): Operating System (GPU nodes) | unknown',
+    );
     expect(stdout).toContain('6 nodes, 0 of them not conforming; pods were not looked at (give --kubeconfig)');
   });
 
@@ -52,9 +54,13 @@ describe('a review of a cluster by its nodes', () => {
     [
       'refused',
       oldKubelet,
-      'compute-1 | compute | kubernetes-version | v1.29.6 | 1.30.0 or later | violates (enforce) |',
+      'compute-1 | compute | kubernetes-version | v1.29.6 | 1.30.0 or later | Kubernetes Cluster: Kubernetes Version | violates (enforce) |',
     ],
-    ['quarantined', oldDriver, 'gpu-1 | gpu | driver | 535.104.05 | 535.216.03 or later | violates (quarantine) |'],
+    [
+      'quarantined',
+      oldDriver,
+      'gpu-1 | gpu | driver | 535.104.05 | 535.216.03 or later | Compute Nodes (User Workflows): NVIDIA Driver | violates (quarantine) |',
+    ],
   ])('of one that a policy would have %s exits 1 and says what to do', async (_, node, line) => {
     const { code, stdout } = await review(['--nodes', nodesFile(node)]);
     expect(code).toBe(1);
@@ -68,7 +74,7 @@ describe('a review of a cluster by its nodes', () => {
     const control = await review(['--nodes', nodesFile(smallControl)]);
     expect(control.code).toBe(0);
     expect(lines(control.stdout).join()).toContain(
-      'control-1 | control-plane | cpu | 4 | 12 for a control-plane node | violates (warn)',
+      'control-1 | control-plane | cpu | 4 | 12 for a control-plane node | Kubernetes Cluster: CPU | violates (warn)',
     );
     const exempt = policyFile({ exemptions: [{ reason: 'virtual kubelet', nodes: ['compute-1'] }] });
     const spared = await review(['--nodes', nodesFile(oldKubelet), '--config', exempt]);
@@ -78,7 +84,12 @@ describe('a review of a cluster by its nodes', () => {
 
   it('has a matrix of the guide’s rows, in the order of the guide', async () => {
     const { stdout } = await review(['--nodes', nodesFile(oldDriver, fixtureNode('operator-1'))]);
-    expect(stdout).toContain('1 kubernetes-version, 2 architecture, 3 container-runtime, 4 os-image, 5 cpu, 6 memory');
+    const legend = lines(stdout);
+    expect(legend).toContain('1 | kubernetes-version | Kubernetes Cluster: Kubernetes Version');
+    expect(legend).toContain(
+      '2 | architecture | Backend-Operator Nodes: Architecture; Compute Nodes (User Workflows): GPU Workloads',
+    );
+    expect(legend).toContain('5 | cpu | Backend-Operator Nodes: CPU');
     const row = (name: string): readonly string[] =>
       stdout.match(new RegExp(`^${name} {2,}[+X?].*$`, 'm'))?.[0].split(/ +/) ?? [];
     expect(row('gpu-1').filter((sign) => sign === 'X')).toHaveLength(1);
@@ -98,7 +109,8 @@ describe('a review of a cluster by its nodes', () => {
       ...{ requirement: 'driver', verdict: 'violates', enforcement: 'quarantine', has: '535.104.05' },
       needs: '535.216.03 or later',
       field: 'metadata.labels[nvidia.com/cuda.driver-version.full]',
-      fix: 'install NVIDIA driver 535.216.03 or later on this node',
+      guide: 'Compute Nodes (User Workflows): NVIDIA Driver',
+      fix: 'install NVIDIA driver 535.216.03 or later on this node (with the GPU operator: its driver.version)',
     });
     expect(node.requirements.map(({ verdict }: { verdict: string }) => verdict)).toContain('unknown');
     const yaml = await review(['--nodes', nodesFile(oldDriver), '-o', 'yaml']);

@@ -4,13 +4,13 @@ import type { ApiAnswer, SendOptions } from '../cluster/api-client.ts';
 import { type ControlPlane, kwokAnnotation } from '../cluster/control-plane.ts';
 import { type Installation, install, startCluster } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
-import { nodeOf } from './support/watched-cluster.ts';
+import { kubeletOf, nodeOf } from './support/nodes.ts';
 
 /* Who may say what a node is for, by every verb that writes a node, on a real API server with NodeRestriction. */
 
 type User = NonNullable<SendOptions['as']>;
 
-const kubelet: User = { user: 'system:node:node-a', groups: ['system:nodes', 'system:authenticated'] };
+const kubelet = kubeletOf('node-a');
 const alice: User = { user: 'alice', groups: ['system:authenticated'] };
 const autoscaler: User = { user: 'system:serviceaccount:kube-system:autoscaler', groups: ['system:serviceaccounts'] };
 const nodeController: User = { user: 'system:serviceaccount:kube-system:node-controller', groups: [] };
@@ -165,8 +165,9 @@ describe('by default', () => {
   }
 
   it('a kubelet that asks for operator at registration is admitted and reported', async () => {
-    const as = { ...kubelet, user: 'system:node:node-o' };
-    const { code, warnings } = await plane.api.send('POST', '/api/v1/nodes', nodeOf('node-o', 'operator'), { as });
+    const { code, warnings } = await plane.api.send('POST', '/api/v1/nodes', nodeOf('node-o', 'operator'), {
+      as: kubeletOf('node-o'),
+    });
     expect(code).toBe(201);
     expect(warnings.join()).toContain('node node-o registers as an operator node (node-identity/kubelet-operator)');
   });

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import type { ApiAnswer, SendOptions } from '../cluster/api-client.ts';
+import type { ApiAnswer } from '../cluster/api-client.ts';
 import { type ControlPlane, kwokAnnotation } from '../cluster/control-plane.ts';
 import { type Installation, install, startCluster } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
 import { fixtureNode } from '../support/fixtures.ts';
 import { apply } from '../support/json-patch.ts';
+import { kubeletOf } from './support/nodes.ts';
 import { kubeletPolicy } from './support/policy.ts';
 
 /*
@@ -46,12 +47,7 @@ async function register(name: string, like: string): Promise<void> {
 
 /** What a kubelet writes of its own node. */
 const status = (name: string, change: object): Promise<ApiAnswer> =>
-  plane.api.send('PATCH', `/api/v1/nodes/${name}/status`, { status: change }, { ...merge, as: kubelet(name) });
-
-const kubelet = (name: string): NonNullable<SendOptions['as']> => ({
-  user: `system:node:${name}`,
-  groups: ['system:nodes', 'system:authenticated'],
-});
+  plane.api.send('PATCH', `/api/v1/nodes/${name}/status`, { status: change }, { ...merge, as: kubeletOf(name) });
 
 /** What kubectl shows of a node, once it shows this. */
 async function describeUntil(name: string, expected: RegExp): Promise<string> {

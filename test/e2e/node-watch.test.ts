@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
 import { eventually } from '../cluster/wait.ts';
-import { nodeOf, startWatchedCluster, type WatchedCluster } from './support/watched-cluster.ts';
+import { apply } from '../support/json-patch.ts';
+import { nodeOf } from './support/nodes.ts';
+import { startWatchedCluster, type WatchedCluster } from './support/watched-cluster.ts';
 
 /* The index of live nodes, through everything that happens to a watch of a real API server. Times are reported, never asserted. */
 
@@ -18,6 +20,17 @@ afterEach(() => cluster?.proxy.set('clear'));
 afterAll(() => cluster?.close(), 60_000);
 
 const relists = (): number => cluster.logged('nodes listed');
+/** Seconds that the watch waited, or waits, after each failure. */
+const waits = (): readonly number[] =>
+  cluster.webhook.log().flatMap(({ waitSeconds }) => (waitSeconds === undefined ? [] : [Number(waitSeconds)]));
+const indexed = async (): Promise<number> =>
+  Number(/^osmo_admission_node_cache_nodes (\d+)$/m.exec(await cluster.webhook.metrics())?.[1]);
+const registrations = (name: string): ReturnType<WatchedCluster['webhook']['records']> =>
+  cluster.webhook
+    .records()
+    .filter(
+      ({ phase, objectRef }) => phase === 'validate' && objectRef.resource === 'nodes' && objectRef.name === name,
+    );
 const report = (what: string, ms: number): void => console.log(`${what}: the index is right again after ${ms} ms`);
 
 describe('a stream that is cut', () => {
@@ -39,6 +52,33 @@ describe('a stream that is cut', () => {
     await eventually('the record', () =>
       cluster.webhook.records().some(({ decision, error }) => decision === 'error' && error?.includes('late') === true),
     );
+  });
+
+  it('leaves the look-up: a node that the index lacks and the API server has is never refused, and is judged by what it was', async () => {
+    cluster.proxy.set('cut');
+    // The next attempt to watch is seconds away: meanwhile the index stays as it is.
+    const before = await indexed();
+    const { length } = waits();
+    await eventually('the watch waits', () =>
+      waits()
+        .slice(length)
+        .some((seconds) => seconds >= 2),
+    );
+    await cluster.addNode('unseen', 'compute');
+    const { body } = await cluster.plane.api.send('GET', '/api/v1/nodes/unseen');
+    cluster.proxy.set('clear');
+    const moved = apply(nodeOf('unseen', 'compute', 'v1.29.6'), [
+      { op: 'replace', path: '/status/addresses/0/address', value: '10.20.0.99' },
+    ]);
+    const again = await cluster.plane.api.send('POST', '/api/v1/nodes', moved);
+    expect(again.body.reason).toBe('AlreadyExists');
+    expect(again.warnings.join()).toContain('kubernetes-version: has v1.29.6, needs 1.30.0 or later');
+    // Nobody but the API server could say what its address was.
+    expect(again.warnings.join()).toContain('10.20.0.99 (was 10.20.0.31)');
+    await eventually('the record', () => registrations('unseen').length === 2);
+    const { nodes } = registrations('unseen').at(-1) ?? {};
+    expect(Number(nodes?.resourceVersion)).toBeLessThan(Number(body.metadata.resourceVersion));
+    await eventually('the index has it', async () => (await indexed()) > before);
   });
 
   it('is resumed where it broke off, without a list, and brings what was missed', async () => {

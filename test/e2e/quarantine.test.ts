@@ -8,7 +8,6 @@ import { metricOf } from '../support/metrics.ts';
 import { featureDiscovery } from './support/feature-discovery.ts';
 import {
   driver,
-  kubelet,
   mark,
   marksOf,
   quarantinePolicy as policy,
@@ -16,6 +15,7 @@ import {
   setNodeLabels,
   verified,
 } from './support/gpu-nodes.ts';
+import { kubeletOf } from './support/nodes.ts';
 
 /* Quarantine by label, from the registration of a node to the label that frees it, with the real scheduler in between. */
 
@@ -149,8 +149,8 @@ describe('a node whose driver turns out too old', () => {
 
 describe('a mark', () => {
   it.each([
-    ['its kubelet', kubelet('late'), ''],
-    ['its kubelet, through the status', kubelet('late'), '/status'],
+    ['its kubelet', kubeletOf('late'), ''],
+    ['its kubelet, through the status', kubeletOf('late'), '/status'],
     ['a user', admin, ''],
     ['a user, through the status', admin, '/status'],
   ])('that %s takes away is back in the same request, which passes', async (_, as, path) => {
@@ -174,7 +174,7 @@ describe('a mark', () => {
     for (const path of ['', '/status']) {
       const answer = await plane.api.send('PATCH', `/api/v1/nodes/late${path}`, forged, {
         ...merge,
-        as: kubelet('late'),
+        as: kubeletOf('late'),
       });
       expect(answer.code).toBe(200);
       expect(answer.body.metadata.annotations[verified]).toBeUndefined();

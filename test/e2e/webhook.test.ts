@@ -4,8 +4,9 @@ import { stringify } from 'yaml';
 import type { ControlPlane, Said } from '../cluster/control-plane.ts';
 import { type Installation, install, startCluster } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
-import { clusterNodes, fixtureNode, type KubeObject, osmoFiles, osmoPod, osmoPods } from '../support/fixtures.ts';
+import { clusterNodes, type KubeObject, osmoFiles, osmoPod, osmoPods } from '../support/fixtures.ts';
 import { apply } from '../support/json-patch.ts';
+import { nodeOf } from './support/nodes.ts';
 import { kubeletPolicy } from './support/policy.ts';
 
 /* What a cluster operator and a workflow author see: real kubectl and real kubelet code against a real API server. */
@@ -34,12 +35,7 @@ const bad = apply(gpuPod, [
   { op: 'add', path: '/spec/tolerations/-', value: { operator: 'Exists' } },
   { op: 'add', path: '/spec/nodeSelector/node-type', value: 'operator' },
 ]) as KubeObject;
-const newNode = (name: string, kubelet = 'v1.32.4'): KubeObject =>
-  apply(fixtureNode('compute-1'), [
-    { op: 'replace', path: '/metadata/name', value: name },
-    { op: 'replace', path: '/metadata/labels/kubernetes.io~1hostname', value: name },
-    { op: 'replace', path: '/status/nodeInfo/kubeletVersion', value: kubelet },
-  ]) as KubeObject;
+const newNode = (name: string, kubelet?: string): KubeObject => nodeOf(name, 'compute', kubelet);
 
 describe('kubectl apply --dry-run=server', () => {
   it('of a bad pod prints our denial with every finding, exits 1, and leaves nothing behind', async () => {
@@ -163,7 +159,12 @@ describe('a real kubelet', () => {
     await eventually('the reason is in its log', () =>
       readFileSync(log, 'utf8')
         .split('\n')
-        .some((line) => line.includes('denied the request: ') && line.includes(reason)),
+        .some(
+          (line) =>
+            line.includes('denied the request: ') &&
+            line.includes(reason) &&
+            line.includes('(node-conformance/kubernetes-version)'),
+        ),
     );
     expect((await plane.kubectl(['get', 'node', 'gpu-9'])).stderr).toContain('(NotFound)');
     webhook.writePolicy(kubeletPolicy());

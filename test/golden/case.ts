@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
+import { type Reason, reasons } from '../../src/policy/facts/reasons.ts';
 import { clusterNodes, fixtureNode, type KubeObject, osmoPods } from '../support/fixtures.ts';
 import { apply, type Operation } from '../support/json-patch.ts';
 
@@ -27,6 +28,8 @@ export interface Case {
     /** An UPDATE of this object, given as in `input`; left out: a CREATE. */
     readonly old?: Case['input'];
     readonly subResource?: string;
+    /** Reasons whose facts the case shows; left out: the reason that its file is named after, if it is one of node-conformance. */
+    readonly facts?: readonly Reason[];
   };
   readonly expected: Expected;
 }
@@ -46,6 +49,11 @@ export interface Expected {
   readonly warnings: readonly string[];
   readonly patch: readonly unknown[];
   readonly exemptions?: readonly string[];
+  /**
+   * `reason verdict has`, of a node: `meets` and `unknown` have no finding, and would look alike. `none` where the fact does not apply.
+   * Not in the answer to a review: the entries core and CLI show them.
+   */
+  readonly facts?: readonly string[];
 }
 
 export interface CaseFile {
@@ -74,6 +82,28 @@ export function readCaseFiles(): readonly CaseFile[] {
 /** Writes the answers into a case file: `UPDATE_GOLDEN=1`, to be read before it is committed. */
 export function writeCaseFile({ path }: CaseFile, cases: readonly Case[]): void {
   writeFileSync(path, stringify(cases, { lineWidth: 0 }));
+}
+
+/** Lines of the facts that a case shows. */
+export function factLines(shown: readonly Reason[], facts: readonly ShownFact[]): { facts?: readonly string[] } {
+  if (shown.length === 0) return {};
+  const lines = shown.map((wanted) => {
+    const fact = facts.find(({ reason }) => reason === wanted);
+    return fact === undefined ? `${wanted} none` : `${wanted} ${fact.verdict} ${fact.has}`.trimEnd();
+  });
+  return { facts: lines };
+}
+
+interface ShownFact {
+  readonly reason: string;
+  readonly verdict: string;
+  readonly has: string;
+}
+
+/** The reasons whose facts a case shows. */
+export function shownReasons({ rule, topic }: CaseFile, { context }: Case): readonly Reason[] {
+  if (context?.facts !== undefined) return context.facts;
+  return rule === 'node-conformance' ? reasons.filter((reason) => reason === topic) : [];
 }
 
 /** The object that a case is about. */

@@ -3,6 +3,9 @@ import { type Admission, createAdmit } from '../../src/admission/admit.ts';
 import { createReviewHandler } from '../../src/admission/handler.ts';
 import { createFixedNodes, parseNodes } from '../../src/cluster/nodes-file.ts';
 import { createPolicyParser } from '../../src/config/parse.ts';
+import { conformanceFacts } from '../../src/policy/facts/conformance.ts';
+import type { Reason } from '../../src/policy/facts/reasons.ts';
+import type { CompiledPolicy } from '../../src/policy/model/policy.ts';
 import { readRequest } from '../../src/policy/model/read-request.ts';
 import type { AuditRecord } from '../../src/policy/model/record.ts';
 import type { Phase } from '../../src/policy/model/request.ts';
@@ -12,7 +15,7 @@ import { createAdmissionEndpoint } from '../../src/server/admission-endpoint.ts'
 import { createAdmissionListener, createApp } from '../../src/server/app.ts';
 import { runCli } from '../support/cli.ts';
 import { apply, type Operation } from '../support/json-patch.ts';
-import { type Case, type Expected, inputObject, liveNodes, oldObject, policyText } from './case.ts';
+import { type Case, type Expected, factLines, inputObject, liveNodes, oldObject, policyText } from './case.ts';
 
 /*
  * Three ways to ask the product about one case: the pure core, HTTP, and the command line. Each answers with what the case's
@@ -26,21 +29,26 @@ const parser = createPolicyParser({ rules });
 
 interface World {
   readonly admit: ReturnType<typeof createAdmit>;
+  readonly policy: CompiledPolicy;
+  readonly nodes: NodeSource;
 }
 
 function worldOf(golden: Case): World {
   const policy = parser(policyText(golden), 'policy.yaml');
   const live = liveNodes(golden);
+  const nodes = live === undefined ? offlineNodes : fileNodes(live);
   return {
     admit: createAdmit({
       rules,
       policy: () => policy,
-      nodes: live === undefined ? offlineNodes : fileNodes(live),
+      nodes,
       pods: offlinePods,
       installedAt: () => undefined,
       now: () => nowMs,
       monotonic: () => 0,
     }),
+    policy,
+    nodes,
   };
 }
 
@@ -77,19 +85,30 @@ export function reviewOf(golden: Case, object: unknown): Readonly<Record<string,
   };
 }
 
-export async function throughCore(golden: Case): Promise<Expected> {
-  const { admit } = worldOf(golden);
+/** @param shown reasons whose facts are part of the answer. */
+export async function throughCore(golden: Case, shown: readonly Reason[]): Promise<Expected> {
+  const { admit, policy, nodes } = worldOf(golden);
   const ask = async (phase: Phase, object: unknown): Promise<Admission> => {
     const review = reviewOf(golden, object);
     return admit(phase, readRequest(review.request), 1_000);
   };
   const object = inputObject(golden);
   const mutated = await ask('mutate', object);
-  const validated = await ask('validate', apply(object, mutated.patch));
-  return expectedOf([mutated.record, validated.record], mutated.patch, validated.response);
+  const patched = apply(object, mutated.patch);
+  const validated = await ask('validate', patched);
+  const { subject } = readRequest(reviewOf(golden, patched).request);
+  const facts =
+    subject?.kind === 'node'
+      ? conformanceFacts(subject.node, policy, subject.old ?? nodes.snapshot().nodes.get(subject.node.name))
+      : [];
+  return {
+    ...expectedOf([mutated.record, validated.record], mutated.patch, validated.response),
+    ...factLines(shown, facts),
+  };
 }
 
-export async function throughHttp(golden: Case): Promise<Expected> {
+/** An answer to a review holds no facts. */
+export async function throughHttp(golden: Case): Promise<Omit<Expected, 'facts'>> {
   const records: AuditRecord[] = [];
   const handler = createReviewHandler({
     admit: worldOf(golden).admit,
@@ -127,6 +146,7 @@ const endpointDefaults = { onClientError: () => undefined, now: () => 0 };
 /** The case through `osmo-admission review -o json`, files and exit code included. */
 export async function throughCli(
   golden: Case,
+  shown: readonly Reason[],
   directory: { write(name: string, text: string): string },
 ): Promise<{ expected: Expected; exitCode: number }> {
   const live = liveNodes(golden);
@@ -163,6 +183,7 @@ export async function throughCli(
       warnings: result.warnings,
       patch: result.patch,
       ...exemptionLines(result.exemptions),
+      ...factLines(shown, result.facts),
     },
   };
 }

@@ -2,14 +2,17 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Reason, reasons } from '../../src/policy/facts/reasons.ts';
 import { rules } from '../../src/policy/rules/index.ts';
-import { type Case, readCaseFiles, writeCaseFile } from './case.ts';
+import { type Case, readCaseFiles, shownReasons, writeCaseFile } from './case.ts';
 import { throughCli, throughCore, throughHttp } from './entries.ts';
 
 if (process.env.UPDATE_GOLDEN === '1') {
   for (const file of readCaseFiles()) {
     const cases: Case[] = [];
-    for (const golden of file.cases) cases.push({ ...golden, expected: await throughCore(golden) });
+    for (const golden of file.cases) {
+      cases.push({ ...golden, expected: await throughCore(golden, shownReasons(file, golden)) });
+    }
     writeCaseFile(file, cases);
   }
 }
@@ -30,17 +33,19 @@ describe('golden cases', () => {
     },
   };
 
-  for (const { rule, topic, cases } of files) {
-    describe(`${rule}/${topic}`, () => {
-      for (const golden of cases) {
+  for (const file of files) {
+    describe(`${file.rule}/${file.topic}`, () => {
+      for (const golden of file.cases) {
+        const shown = shownReasons(file, golden);
+        const { facts: _, ...answer } = golden.expected;
         it(`${golden.name}: core`, async () => {
-          expect(await throughCore(golden)).toEqual(golden.expected);
+          expect(await throughCore(golden, shown)).toEqual(golden.expected);
         });
         it(`${golden.name}: HTTP`, async () => {
-          expect(await throughHttp(golden)).toEqual(golden.expected);
+          expect(await throughHttp(golden)).toEqual(answer);
         });
         it(`${golden.name}: CLI`, async () => {
-          const { expected, exitCode } = await throughCli(golden, directory);
+          const { expected, exitCode } = await throughCli(golden, shown, directory);
           expect(expected).toEqual(golden.expected);
           expect(exitCode).toBe(golden.expected.allowed ? 0 : 1);
         });
@@ -72,6 +77,20 @@ describe('the set of golden cases', () => {
         if ((!found || !notFound) && !beyond.includes(`${id}/${reason}`)) missing.push(`${id}/${reason}`);
       }
     }
+    expect(missing).toEqual([]);
+  });
+
+  it('shows for every reason of node-conformance a node that meets, one that violates, and one that does not say', () => {
+    // Taints are there or not: nothing about them is ever unknown.
+    const alwaysKnown: readonly Reason[] = ['operator-untainted'];
+    const missing = reasons.flatMap((reason) => {
+      const cases = files.find(({ rule, topic }) => rule === 'node-conformance' && topic === reason)?.cases ?? [];
+      const lines = cases.flatMap(({ expected }) => expected.facts ?? []);
+      return (['meets', 'violates', 'unknown'] as const)
+        .filter((verdict) => verdict !== 'unknown' || !alwaysKnown.includes(reason))
+        .filter((verdict) => !lines.some((line) => `${line} `.startsWith(`${reason} ${verdict} `)))
+        .map((verdict) => `${reason} ${verdict}`);
+    });
     expect(missing).toEqual([]);
   });
 

@@ -3,6 +3,7 @@ import { clip } from '../kube/text.ts';
 import { compareVersions, parseVersion } from '../kube/version.ts';
 import { isTegraKernel } from '../model/node.ts';
 import type { Fact, FactInput, Judge, Verdict } from './fact.ts';
+import { guideOf } from './guide.ts';
 import { atLeast } from './versions.ts';
 
 interface Stated {
@@ -46,8 +47,9 @@ export const driver: Judge = ({ node, type, settings }) => {
       verdict: stated === undefined ? 'unknown' : atLeast(stated.text, minimum),
       has: clip(stated?.text ?? '', 40),
       needs: `${minimum} or later`,
+      guide: guideOf('driver', type),
       field: stated?.field ?? `metadata.labels[${prefix}.full]`,
-      fix: `install NVIDIA driver ${minimum} or later on this node`,
+      fix: `install NVIDIA driver ${minimum} or later on this node (with the GPU operator: its driver.version)`,
     },
   ];
 };
@@ -62,7 +64,8 @@ export const cuda: Judge = ({ node, type, settings }) => {
   const base = {
     reason: 'cuda' as const,
     needs: `${minimum} or later`,
-    fix: `install CUDA ${minimum} or later on this node`,
+    guide: guideOf('cuda', type),
+    fix: `install CUDA ${minimum} or later on this node (package ${toolkitPackage(minimum)}), then set its label`,
   };
   const toolkit = toolkitLabel === '' ? undefined : label(node.labels, toolkitLabel);
   if (toolkit !== undefined) {
@@ -88,11 +91,16 @@ export const cuda: Judge = ({ node, type, settings }) => {
     {
       ...base,
       verdict: met ? 'meets' : 'unknown',
-      has: stated.text === '' ? '' : `driver supports up to ${clip(stated.text, 40)}`,
+      has: `${parseVersion(stated.text) === undefined ? '' : 'driver supports up to '}${clip(stated.text, 40)}`,
       field: stated.field === '' ? `metadata.labels[${prefix}.full]` : stated.field,
     },
   ];
 };
+
+/** NVIDIA's package of a toolkit release: `cuda-toolkit-12-6`. */
+function toolkitPackage(version: string): string {
+  return `cuda-toolkit-${(parseVersion(version)?.core ?? []).slice(0, 2).join('-')}`;
+}
 
 /** The guide: "JetPack 6.2 (Jetson)". No standard label carries it, so an operator-owned label must: of JetPack itself, or of L4T. */
 export const jetpack: Judge = ({ node, type, settings }) => {
@@ -101,7 +109,8 @@ export const jetpack: Judge = ({ node, type, settings }) => {
   const base = {
     reason: 'jetpack' as const,
     needs: `JetPack ${minimum} or later`,
-    fix: `flash JetPack ${minimum} or later onto this node`,
+    guide: guideOf('jetpack', type),
+    fix: `flash JetPack ${minimum} or later onto this node (NVIDIA SDK Manager), then set its label`,
   };
   const stated = key === '' ? undefined : label(node.labels, key);
   if (stated !== undefined) {
@@ -160,6 +169,7 @@ export const typeFacts: Judge = ({ node, type, policy }): readonly Fact[] => {
       verdict: kernel === '' ? 'unknown' : tegra === (type === 'jetson') ? 'meets' : 'violates',
       has: clip(kernel, 40),
       needs: type === 'jetson' ? 'a tegra kernel on a jetson node' : 'no tegra kernel on a gpu node',
+      guide: guideOf('type-facts', type),
       field: 'status.nodeInfo.kernelVersion',
       fix: `label the node ${policy.policy.nodes.typeLabel} by what the machine is: ${tegra ? 'jetson' : 'gpu or compute'}`,
     },

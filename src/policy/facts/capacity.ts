@@ -3,12 +3,20 @@ import { parseQuantity } from '../kube/quantity.ts';
 import { clip } from '../kube/text.ts';
 import type { Node } from '../model/node.ts';
 import type { Fact, FactInput, Judge, Verdict } from './fact.ts';
+import { guideOf, type Kind } from './guide.ts';
 import type { ConformanceSettings, Minimum } from './settings.ts';
 
 type Resource = 'cpu' | 'memory' | 'disk';
 
 /** Where `status.capacity` keeps each resource. */
 const capacityKey: Readonly<Record<Resource, string>> = { cpu: 'cpu', memory: 'memory', disk: 'ephemeral-storage' };
+
+/** What a machine must have more of. Kubelets count the file system that holds their own directory as ephemeral storage. */
+const inWords: Readonly<Record<Resource, string>> = {
+  cpu: 'CPU cores',
+  memory: 'of memory',
+  disk: 'on the file system of the kubelet',
+};
 
 /**
  * The guide's figures per kind of node: 4 cores, 8 GB and 50 GB for backend-operator nodes, 12 cores, 24 GB and 200 GB for the
@@ -26,13 +34,13 @@ export const capacity: Judge = (input) => {
 
 interface Least {
   readonly text: string;
-  readonly row: string;
+  readonly row: Exclude<Kind, undefined>;
   readonly value: bigint;
 }
 
 /** The greatest of the minimums that apply. */
 function leastOf({ type, controlPlane, settings }: FactInput, resource: Resource): Least | undefined {
-  const rows: [string, Minimum | undefined][] = [];
+  const rows: [Least['row'], Minimum | undefined][] = [];
   if (type !== undefined)
     rows.push([type, settings.minimums[type] ?? (type === 'shared' ? settings.minimums.operator : undefined)]);
   if (controlPlane) rows.push(['control-plane', settings.minimums.controlPlane]);
@@ -58,13 +66,15 @@ function judge({ node, settings }: FactInput, resource: Resource, least: Least):
         ? 'meets'
         : 'violates';
   const tolerance = shortfall === 0n ? '' : ` (less ${settings.shortfall[resource === 'cpu' ? 'memory' : resource]})`;
+  const setting = least.row === 'control-plane' ? 'controlPlane' : least.row;
   return {
     reason: resource,
     verdict,
     has: clip(text ?? '', 40),
     needs: `${least.text}${tolerance} for ${least.row === 'operator' ? 'an' : 'a'} ${least.row} node`,
+    guide: guideOf(resource, least.row),
     field: `status.capacity[${key}]`,
-    fix: `use a machine with at least ${least.text} ${resource}, or lower minimums of the policy file`,
+    fix: `use a machine with at least ${least.text} ${inWords[resource]}, or set minimums.${setting}.${resource} in the policy file`,
   };
 }
 

@@ -4,7 +4,7 @@ import type { CompiledPolicy } from '../model/policy.ts';
 import { isControlPlane } from '../model/view.ts';
 import type { Fact } from './fact.ts';
 import { factsOf } from './index.ts';
-import type { ConformanceSettings } from './settings.ts';
+import { type ConformanceSettings, conformanceDefaults } from './settings.ts';
 
 /** Id of the rule whose settings the facts are judged by. */
 export const conformanceId = 'node-conformance';
@@ -14,9 +14,12 @@ export function conformanceSettings(policy: CompiledPolicy): ConformanceSettings
   return policy.settings.get(conformanceId) as ConformanceSettings;
 }
 
-/** Facts of a node under a policy, for readers other than registration. */
-export function conformanceFacts(node: Node, policy: CompiledPolicy): readonly Fact[] {
-  return factsOf(node, policy, conformanceSettings(policy));
+/**
+ * Facts of a node under a policy, for readers other than registration.
+ * @param previous the last Node of that name that was known, if any.
+ */
+export function conformanceFacts(node: Node, policy: CompiledPolicy, previous?: Node): readonly Fact[] {
+  return factsOf(node, policy, conformanceSettings(policy), previous);
 }
 
 /** `controlPlaneAtMost` for a control-plane node; undefined where it leaves the enforcement as it is. */
@@ -34,4 +37,16 @@ export function newViolations(node: Node, before: Node, policy: CompiledPolicy):
 
 export function violations(facts: readonly Fact[]): readonly Fact[] {
   return facts.filter(({ verdict }) => verdict === 'violates');
+}
+
+/** What a requirement asks for, and who asks. */
+export function needsText(fact: Fact, node: Node, policy: CompiledPolicy): string {
+  return `${fact.needs} (${sourceOf(fact, node, policy)})`;
+}
+
+/** Who asks: the guide by its row, or a policy that asks for something else than the defaults, which are the guide's figures. */
+function sourceOf({ reason, needs, guide }: Fact, node: Node, policy: CompiledPolicy): string {
+  if (guide === '') return 'the policy’s own, no row of the guide';
+  const byGuide = factsOf(node, policy, conformanceDefaults).find((fact) => fact.reason === reason);
+  return byGuide?.needs === needs ? `guide, ${guide}` : `changed by the policy; guide, ${guide}`;
 }

@@ -13,9 +13,11 @@ export interface Fact {
   readonly has: string;
   /** What the policy asks for. For people. */
   readonly needs: string;
+  /** The row of the guide that asks for it (facts/guide.ts); empty where the policy alone does. */
+  readonly guide: string;
   /** The field of the Node that shows it. */
   readonly field: string;
-  /** What to do about a violation; one clause. */
+  /** What to do about a violation; one clause, by package, command or setting. */
   readonly fix: string;
 }
 

@@ -5,6 +5,7 @@ import { clip } from '../kube/text.ts';
 import type { Node } from '../model/node.ts';
 import { operatorTaintOf } from '../model/view.ts';
 import type { Fact, Judge } from './fact.ts';
+import { guideOf } from './guide.ts';
 
 /**
  * The guide: "node-type=compute, node-type=gpu, node-type=jetson (as appropriate)" and node-type=operator. A value that nobody
@@ -19,10 +20,11 @@ export const nodeType: Judge = ({ node, type, controlPlane, policy }) => {
     {
       reason: 'node-type',
       verdict: has === undefined ? 'unknown' : type === undefined ? 'violates' : 'meets',
-      has: has === undefined ? '' : clip(has, 40),
+      has: has === undefined ? '' : has === '' ? 'empty' : clip(has, 40),
       needs: `one of ${values}`,
+      guide: guideOf('node-type', type),
       field: `metadata.labels[${typeLabel}]`,
-      fix: `label the node ${typeLabel}=<one of ${values}>, or list the value under nodes.types of the policy file`,
+      fix: `label the node ${typeLabel}=<one of ${values}> (kubelet --node-labels, or kubectl label), or list the value under nodes.types of the policy file`,
     },
   ];
 };
@@ -31,12 +33,13 @@ export const nodeType: Judge = ({ node, type, controlPlane, policy }) => {
  * The guide: "All nodes must be routable with stable IP addresses". Violates: an internal address that is loopback or
  * link-local, none on a node that is Ready, or a set that differs from what the node had before (order aside: dual-stack).
  */
-export const address: Judge = ({ node, previous }) => {
+export const address: Judge = ({ node, type, previous }) => {
   const own = internalAddresses(node);
   const base = {
     reason: 'address' as const,
     has: clip(own.join(', '), 60),
     needs: 'a stable, routable InternalIP',
+    guide: guideOf('address', type),
     field: 'status.addresses',
     fix: 'give the node a static routable address (kubelet --node-ip)',
   };
@@ -63,7 +66,7 @@ function internalAddresses(node: Node): readonly string[] {
 }
 
 /** The guide: "DNS resolution". Violates: a Hostname that is localhost, an IP address, or no RFC 1123 name. */
-export const dnsName: Judge = ({ node }) => {
+export const dnsName: Judge = ({ node, type }) => {
   const names = node.addresses.filter(({ type }) => type === 'Hostname').map((entry) => entry.address);
   const bad = names.find(
     (name) => isLocalhost(name) || parseIp(name) !== undefined || !isDns1123Subdomain(name.toLowerCase()),
@@ -71,6 +74,7 @@ export const dnsName: Judge = ({ node }) => {
   const fact: Omit<Fact, 'verdict' | 'has'> = {
     reason: 'dns-name',
     needs: 'a DNS name (RFC 1123)',
+    guide: guideOf('dns-name', type),
     field: 'status.addresses[type=Hostname]',
     fix: 'set the host name of the machine, or kubelet --hostname-override, to a name that resolves',
   };
@@ -87,17 +91,17 @@ function isLocalhost(name: string): boolean {
 export const operatorUntainted: Judge = ({ node, type, policy }) => {
   if (type !== 'operator') return [];
   const taint = operatorTaintOf(node, policy);
-  const wanted = policy.operatorTaints
-    .map(({ key, value }) => (value === undefined ? key : `${key}=${value}`))
-    .join(' or ');
+  const taints = policy.operatorTaints.map(({ key, value }) => (value === undefined ? key : `${key}=${value}`));
+  const wanted = taints.join(' or ');
   return [
     {
       reason: 'operator-untainted',
       verdict: taint === undefined ? 'violates' : 'meets',
       has: taint === undefined ? 'no operator taint' : clip(taint.key, 40),
       needs: wanted === '' ? 'an operator taint (none is configured)' : `the taint ${wanted}`,
+      guide: guideOf('operator-untainted', type),
       field: 'spec.taints',
-      fix: 'taint the node (kubectl taint nodes NAME KEY=VALUE:NoSchedule), or set taintOperatorNodes in the policy file',
+      fix: `taint the node (kubectl taint nodes ${clip(node.name, 64)} ${taints[0] ?? 'KEY'}:${policy.operatorTaints[0]?.effects[0] ?? 'NoSchedule'}), or set taintOperatorNodes in the policy file`,
     },
   ];
 };

@@ -2,6 +2,7 @@ import { label } from '../kube/labels.ts';
 import { clip } from '../kube/text.ts';
 import { compareVersions, parseVersion } from '../kube/version.ts';
 import type { Fact, FactInput, Judge, Verdict } from './fact.ts';
+import { guideOf } from './guide.ts';
 
 /** `meets` if `has` is at least `minimum`; `unknown` where either does not parse. */
 export function atLeast(has: string, minimum: string): Verdict {
@@ -12,16 +13,25 @@ export function atLeast(has: string, minimum: string): Verdict {
 }
 
 /** The guide: "Kubernetes Version v1.30.0 or later". Vendors append their own suffixes: `v1.30.4+k3s1`, `v1.31.2-eks-1552ad0`. */
-export const kubernetesVersion: Judge = ({ node, settings }) => [
+export const kubernetesVersion: Judge = ({ node, type, settings }) => [
   {
     reason: 'kubernetes-version',
     verdict: atLeast(node.info.kubeletVersion, settings.kubernetes),
     has: clip(node.info.kubeletVersion, 40),
     needs: `${settings.kubernetes} or later`,
+    guide: guideOf('kubernetes-version', type),
     field: 'status.nodeInfo.kubeletVersion',
-    fix: `upgrade the kubelet of this node to ${settings.kubernetes} or later`,
+    fix: `upgrade ${kubeletSource(node.info.kubeletVersion)} to ${settings.kubernetes} or later, after the control plane`,
   },
 ];
+
+/** What brings the kubelet, by the suffix that its vendor appends to the version. */
+function kubeletSource(version: string): string {
+  if (version.includes('+k3s')) return 'k3s on this node';
+  if (version.includes('+rke2')) return 'RKE2 on this node';
+  if (version.includes('-eks-')) return 'the EKS image of this node';
+  return 'the package kubelet on this node';
+}
 
 /** The guide: "Architecture x86_64 or arm64", and x86_64 for gpu nodes, per type configurable since arm64 GPU servers exist. */
 export const architecture: Judge = ({ node, type, settings }) => {
@@ -35,17 +45,18 @@ export const architecture: Judge = ({ node, type, settings }) => {
       verdict: has === '' ? 'unknown' : allowed.includes(has) ? 'meets' : 'violates',
       has: clip(has, 40),
       needs: allowed.join(' or '),
+      guide: guideOf('architecture', type),
       field: fromInfo === '' ? 'metadata.labels[kubernetes.io/arch]' : 'status.nodeInfo.architecture',
       fix:
         type === undefined
-          ? 'use a machine of that architecture'
-          : `use such a machine, or give this node another type than ${type}`,
+          ? `use a machine of ${allowed.join(' or ')}`
+          : `use a machine of ${allowed.join(' or ')}, or label the node with another type than ${type}`,
     },
   ];
 };
 
 /** The guide: "Runtime containerd 1.7.27+". The field reads `containerd://1.7.27-1`. */
-export const containerRuntime: Judge = ({ node, settings }) => {
+export const containerRuntime: Judge = ({ node, type, settings }) => {
   const text = node.info.containerRuntimeVersion;
   const split = text.indexOf('://');
   const name = split === -1 ? '' : text.slice(0, split);
@@ -59,17 +70,26 @@ export const containerRuntime: Judge = ({ node, settings }) => {
       verdict,
       has: clip(text, 40),
       needs: `${list.join(' or ')} or later`,
+      guide: guideOf('container-runtime', type),
       field: 'status.nodeInfo.containerRuntimeVersion',
-      fix: `install ${list.join(' or ')} or later on this node`,
+      fix: runtimeFix(text, named === undefined ? list.join(' or ') : `${name} ${named}`),
     },
   ];
 };
+
+/** k3s and RKE2 bring a containerd of their own (`containerd://1.7.21-k3s2`); elsewhere it is a package, and the kubelet is told where it listens. */
+function runtimeFix(has: string, wanted: string): string {
+  if (/-k3s\d/.test(has)) return `upgrade k3s or RKE2 on this node to a release that brings ${wanted} or later`;
+  const packages = wanted.startsWith('containerd ') ? ' (package containerd.io or containerd)' : '';
+  if (has.startsWith(`${wanted.split(' ')[0]}://`)) return `upgrade to ${wanted} or later on this node${packages}`;
+  return `install ${wanted} or later on this node${packages} and name its socket to the kubelet (--container-runtime-endpoint)`;
+}
 
 /**
  * The guide: "Ubuntu 22.04+ or equivalent enterprise Linux distribution". The longest prefix that fits decides; an image that
  * nobody named, or whose version does not follow the prefix (`Red Hat Enterprise Linux CoreOS 417...`), is unknown.
  */
-export const osImage: Judge = ({ node, settings }: FactInput): readonly Fact[] => {
+export const osImage: Judge = ({ node, type, settings }: FactInput): readonly Fact[] => {
   const image = node.info.osImage;
   let known: { prefix: string; minimum: string } | undefined;
   for (const entry of settings.osImages) {
@@ -84,11 +104,12 @@ export const osImage: Judge = ({ node, settings }: FactInput): readonly Fact[] =
         known === undefined ? 'unknown' : atLeast(image.slice(known.prefix.length + 1).trimStart(), known.minimum),
       has: clip(image, 60),
       needs: known === undefined ? `one of ${needs} or later` : `${known.prefix} ${known.minimum} or later`,
+      guide: guideOf('os-image', type),
       field: 'status.nodeInfo.osImage',
       fix:
         known === undefined
           ? 'name the image under osImages of the policy file'
-          : `upgrade this node to ${known.prefix} ${known.minimum} or later`,
+          : `upgrade this node to ${known.prefix} ${known.minimum} or later${known.prefix === 'Ubuntu' ? ' (do-release-upgrade)' : ''}`,
     },
   ];
 };

@@ -1,5 +1,6 @@
-import { conformanceId, controlPlaneCeiling, newViolations, violations } from '../facts/conformance.ts';
+import { conformanceId, controlPlaneCeiling, needsText, newViolations, violations } from '../facts/conformance.ts';
 import type { Fact } from '../facts/fact.ts';
+import { guideText } from '../facts/guide.ts';
 import { factsOf } from '../facts/index.ts';
 import { type Reason, reasons } from '../facts/reasons.ts';
 import { type ConformanceSettings, conformanceDefaults, conformanceSchema } from '../facts/settings.ts';
@@ -29,15 +30,18 @@ export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettin
   // A later change is never refused, and never patched.
   on: [nodeCreates, ...nodeUpdates({ phases: ['validate'], changes: ['labels', 'taints'] })],
   settings: { defaults: conformanceDefaults, schema: conformanceSchema },
-  reasons: {
-    'kubernetes-version': text('The kubelet is older than the guide allows.', 'Upgrade the kubelet.'),
+  reasons: withGuide({
+    'kubernetes-version': text(
+      'The kubelet is older than the guide allows.',
+      'Upgrade the kubelet: its package, or the k3s, RKE2 or EKS image that brings it; the control plane first.',
+    ),
     architecture: text(
       'The machine’s architecture is not allowed for its node type.',
       'Use a machine of that architecture, or another node type.',
     ),
     'container-runtime': text(
       'The container runtime is not allowed, or too old.',
-      'Install a listed runtime at its minimum version.',
+      'Install a listed runtime at its minimum version (package containerd.io or containerd), or a k3s or RKE2 that brings it.',
     ),
     'os-image': text(
       'The operating system is a listed one and too old.',
@@ -70,21 +74,21 @@ export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettin
     ),
     driver: text(
       'The NVIDIA driver, as feature discovery labels it, is too old.',
-      'Install a newer driver. Labels that are not there yet are unknown, never a violation.',
+      'Install a newer driver; with the GPU operator, by its driver.version. Labels that are not there yet are unknown, never a violation.',
     ),
     cuda: text(
       'The CUDA toolkit, as the configured label states it, is too old.',
-      'Install a newer toolkit. Without a toolkitLabel this reason never violates.',
+      'Install a newer toolkit (package cuda-toolkit-12-6, or later). Without a toolkitLabel this reason never violates.',
     ),
     jetpack: text(
       'JetPack, as the configured label states it, is too old.',
-      'Flash a newer JetPack. Without a label this reason never violates.',
+      'Flash a newer JetPack (NVIDIA SDK Manager). Without a label this reason never violates.',
     ),
     'operator-untainted': text(
       'A node of type operator bears no operator taint.',
       'Taint the node, or set taintOperatorNodes.',
     ),
-  },
+  }),
   compile: (settings) => settings,
   check,
   lacks: ({ enforcement, cuda, jetpack }) => [
@@ -119,7 +123,7 @@ export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettin
     const previous = lookup.state === 'found' ? lookup.node : undefined;
     const atMost = ceilingOf(subject.node, lookup, policy);
     const findings = violations(factsOf(subject.node, policy, settings, previous)).map((fact) =>
-      toFinding(fact, subject.node, atMost),
+      toFinding(fact, subject.node, policy, atMost),
     );
     const notes = lookup.state === 'offline' ? ['no live nodes are given: judged as a first registration'] : [];
     return { findings, edits: [], notes };
@@ -130,7 +134,7 @@ export const nodeConformance = defineRule<ConformanceSettings, ConformanceSettin
 function laterChange(node: Node, old: Node, policy: CompiledPolicy): RuleResult {
   const ceiling = ceilingOf(node, { state: 'found', node: old }, policy);
   return {
-    findings: newViolations(node, old, policy).map((fact) => toFinding(fact, node, ceiling)),
+    findings: newViolations(node, old, policy).map((fact) => toFinding(fact, node, policy, ceiling)),
     edits: [],
     notes: [],
   };
@@ -138,6 +142,13 @@ function laterChange(node: Node, old: Node, policy: CompiledPolicy): RuleResult 
 
 function text(summary: string, fix: string): ReasonText {
   return { summary, fix };
+}
+
+/** Every text with the rows of the guide that ask for it. */
+function withGuide(texts: Readonly<Record<Reason, ReasonText>>): Readonly<Record<Reason, ReasonText>> {
+  return Object.fromEntries(
+    reasons.map((reason) => [reason, { ...texts[reason], guide: guideText(reason) }]),
+  ) as Record<Reason, ReasonText>;
 }
 
 function isReason(reason: string): reason is Reason {
@@ -159,12 +170,13 @@ function ceilingOf(node: Node, lookup: NodeLookup, policy: CompiledPolicy): Ceil
   return isSurelyNew(lookup) ? controlPlane : 'warn';
 }
 
-function toFinding(fact: Fact, node: Node, atMost: Ceiling | undefined): Finding {
+function toFinding(fact: Fact, node: Node, policy: CompiledPolicy, atMost: Ceiling | undefined): Finding {
+  const has = fact.has === '' ? 'missing' : fact.has;
   return {
     rule: id,
     reason: fact.reason,
     field: fact.field,
-    message: `${fact.field} of node ${clip(node.name, 64)} is ${fact.has === '' ? 'missing' : fact.has}, needs ${fact.needs}: ${fact.fix}`,
+    message: `${fact.field} of node ${clip(node.name, 64)} is ${has}, needs ${needsText(fact, node, policy)}: ${fact.fix}`,
     short: `${fact.reason}: has ${fact.has === '' ? 'none' : fact.has}, needs ${fact.needs}`,
     ...(atMost !== undefined && { atMost }),
   };

@@ -3,19 +3,13 @@ import type { ApiAnswer, SendOptions } from '../../cluster/api-client.ts';
 import { type ControlPlane, kwokAnnotation } from '../../cluster/control-plane.ts';
 import { fixtureNode, type KubeObject } from '../../support/fixtures.ts';
 import { apply } from '../../support/json-patch.ts';
+import { kubeletOf } from './nodes.ts';
 
 /* GPU nodes of a test cluster, and their marks. */
-
-type User = NonNullable<SendOptions['as']>;
 
 export const mark = 'osmo-admission/quarantined';
 export const verified = 'osmo-admission/verified';
 export const driver = 'nvidia.com/cuda.driver-version.full';
-
-export const kubelet = (name: string): User => ({
-  user: `system:node:${name}`,
-  groups: ['system:nodes', 'system:authenticated'],
-});
 
 /** The default policy, but for these settings. */
 export const quarantinePolicy = (quarantine: object = {}, conformance: object = {}): string =>
@@ -40,7 +34,7 @@ export async function registerGpuNode(plane: ControlPlane, name: string, version
       },
     },
   ]) as KubeObject;
-  return plane.api.send('POST', '/api/v1/nodes', node, { as: kubelet(name) });
+  return plane.api.send('POST', '/api/v1/nodes', node, { as: kubeletOf(name) });
 }
 
 /** What a node bears. */

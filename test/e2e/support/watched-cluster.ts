@@ -3,8 +3,7 @@ import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { type Installation, install, startCluster } from '../../cluster/installation.ts';
 import { startProxy, type TcpProxy } from '../../cluster/proxy.ts';
 import { eventually } from '../../cluster/wait.ts';
-import { fixtureNode, type KubeObject } from '../../support/fixtures.ts';
-import { apply } from '../../support/json-patch.ts';
+import { nodeOf } from './nodes.ts';
 import { kubeletPolicy } from './policy.ts';
 
 /** A control plane whose webhook reaches the API server only through a proxy, while everybody else goes straight. */
@@ -80,14 +79,4 @@ function createWatchedCluster(plane: ControlPlane, webhook: Installation, proxy:
       await plane.close();
     },
   };
-}
-
-/** A node that meets the guide. */
-export function nodeOf(name: string, type: 'operator' | 'compute', kubelet = 'v1.32.4'): KubeObject {
-  return apply(fixtureNode('compute-1'), [
-    { op: 'replace', path: '/metadata/name', value: name },
-    { op: 'replace', path: '/metadata/labels/kubernetes.io~1hostname', value: name },
-    { op: 'replace', path: '/metadata/labels/node-type', value: type },
-    { op: 'replace', path: '/status/nodeInfo/kubeletVersion', value: kubelet },
-  ]) as KubeObject;
 }
