@@ -109,6 +109,14 @@ describe('a write by the webhook’s own service account', () => {
       expect(patch).toEqual([]);
     }
   });
+
+  it('is no business of node-identity', async () => {
+    const relabelled = gpu({ op: 'replace', path: '/metadata/labels/node-type', value: 'compute' });
+    const reasons = async (user: string): Promise<readonly string[]> =>
+      (await update(relabelled, gpu(), { user, groups: [] })).record.findings.map(({ reason }) => reason);
+    expect(await reasons('system:serviceaccount:osmo-admission:other')).toContain('other-type');
+    expect(await reasons(ownUser)).not.toContain('other-type');
+  });
 });
 
 describe('the marks that a node should have, seen from the watch', () => {

@@ -187,6 +187,18 @@ describe('a mark', () => {
   });
 });
 
+describe('a node that becomes a gpu node after it joined', () => {
+  it('is judged then, as what it is now', async () => {
+    await register('turned', '535.104.05');
+    // It joined as a compute node, which owes no driver, and was verified as that.
+    await setLabels('turned', { 'node-type': 'compute' });
+    await eventually('it is verified as compute', async () => (await marks('turned')).verified === 'compute');
+    expect((await marks('turned')).mark).toBeUndefined();
+    await setLabels('turned', { 'node-type': 'gpu' });
+    await eventually('the mark', async () => (await marks('turned')).mark === 'violated');
+  });
+});
+
 describe('what is older or verified', () => {
   it('is reported and never marked: a node from before, and a verified one after a minimum was raised', async () => {
     webhook.writePolicy(policy({}, { driver: { minimum: '560.0.0' } }));
@@ -221,8 +233,11 @@ describe('the reconciler', () => {
 });
 
 describe('switched off', () => {
-  it('by the policy, leaves no mark, annotation or Lease; and on again marks no node that was there', async () => {
-    webhook.writePolicy(policy({ enforcement: 'off' }));
+  it.each([
+    ['by its enforcement', policy({ enforcement: 'off' })],
+    ['by the preset monitor', `${policy()}preset: monitor\n`],
+  ])('%s, leaves no mark, annotation or Lease; and on again marks no node that was there', async (_how, off) => {
+    webhook.writePolicy(off);
     const lease = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/osmo-admission-webhook-quarantine`;
     await eventually('the Lease is gone', async () => (await plane.api.send('GET', lease)).code === 404, 60_000);
     for (const name of ['older', 'bad', 'late', 'good', 'unseen'])

@@ -81,7 +81,7 @@ export function readCaseFiles(): readonly CaseFile[] {
 
 /** Writes the answers into a case file: `UPDATE_GOLDEN=1`, to be read before it is committed. */
 export function writeCaseFile({ path }: CaseFile, cases: readonly Case[]): void {
-  writeFileSync(path, stringify(cases, { lineWidth: 0 }));
+  writeFileSync(path, stringify(cases, { lineWidth: 0, aliasDuplicateObjects: false }));
 }
 
 /** Lines of the facts that a case shows. */

@@ -15,7 +15,7 @@ import { nodeCreates, nodeUpdates } from './node-requests.ts';
  * Read fields: metadata.labels[nodes.typeLabel], spec.taints, before and after; the requester's name and groups.
  * A kubelet (group system:nodes, kubernetes.io/docs/reference/access-authn-authz/node) may give its node a type once, at registration.
  * NodeRestriction leaves node-type to the kubelet afterwards, too, by nodes and by nodes/status: a node that is broken into could draw
- * workflows to itself or off itself. It refuses taints after registration itself. Allowed: every writer of the policy; taints that are
+ * workflows to itself or off itself. It refuses taints after registration itself. Allowed: every writer of the policy, the webhook's own service account; taints that are
  * no operator taints, as of cordon and the node lifecycle.
  */
 
@@ -123,7 +123,9 @@ export const nodeIdentity = defineRule<Settings, Compiled>({
   phases: () => ['validate'],
   judges: (subject) => subject.kind === 'node',
   evaluate({ request, subject, policy, view }, writers): RuleResult {
-    if (subject.kind !== 'node' || isWriter(request, writers)) return nothing;
+    if (subject.kind !== 'node' || isWriter(request, writers) || request.requester.username === policy.ownUser) {
+      return nothing;
+    }
     // Offline nobody says who registers the node; every real request has a user.
     if (request.requester.username === '') return nothing;
     const { node, old } = subject;
