@@ -1,11 +1,12 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { rules } from '../src/policy/rules/index.ts';
+import { exampleMessages } from '../test/golden/examples.ts';
 import { generatedFiles, withRulesTable } from './generated.ts';
 
 const root = join(import.meta.dirname, '..');
 
-for (const [path, text] of generatedFiles(rules)) {
+for (const [path, text] of generatedFiles(rules, await exampleMessages())) {
   const file = join(root, path);
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, text);

@@ -5,12 +5,13 @@ import { generatedFiles, withRulesTable } from '../scripts/generated.ts';
 import { guideOf, guideRows } from '../src/policy/facts/guide.ts';
 import { reasons } from '../src/policy/facts/reasons.ts';
 import { rules } from '../src/policy/rules/index.ts';
+import { exampleMessages } from './golden/examples.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 
-describe('generated files are what "npm run generate" would write', () => {
-  for (const [path, text] of generatedFiles(rules)) {
+describe('generated files are what "npm run generate" would write', async () => {
+  for (const [path, text] of generatedFiles(rules, await exampleMessages())) {
     it(path, () => expect(read(path)).toBe(text));
   }
 

@@ -33,7 +33,7 @@ interface World {
   readonly nodes: NodeSource;
 }
 
-function worldOf(golden: Case): World {
+export function worldOf(golden: Case): World {
   const policy = parser(policyText(golden), 'policy.yaml');
   const live = liveNodes(golden);
   const nodes = live === undefined ? offlineNodes : fileNodes(live);
