@@ -90,7 +90,7 @@ Every denial, warning and audit record names what it means as \`(<rule>/<reason>
 in full, and what to change. Examples are answers to cases of the project's own tests; a warning is shorter. The names are stable: search logs for them, write alerts on them.
 
 If you write workflows and do not know Kubernetes: an OSMO task runs as a *pod*. Which machine (*node*) it lands on follows from the pod's *nodeSelector* and *affinity* (what it asks of a node's labels) and its *tolerations* (which marks that keep others off,
-*taints*, it ignores). OSMO writes them from the platform and the pod template of your pool, so a message about \`spec.…\` is mended there: in the pool's pod template, or by whoever runs the pool. A pod that is denied ends its whole group (\`FAILED_SERVER_ERROR\`), and the message stands in the workflow's logs.
+*taints*, it ignores). OSMO writes them from the platform and the pod template of your pool, so a message about \`spec.…\` is mended there: in the pool's pod template, or by whoever runs the pool. A pod that is denied ends its whole group (\`FAILED_SERVER_ERROR\`), and the message reaches you with it.
 
 ${sections.join('\n')}`;
 }
