@@ -134,7 +134,8 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
         client,
         namespace: settings.namespace,
         name: quarantineLeaseName,
-        identity: `${hostname()}_${process.pid}`,
+        // With hostNetwork two replicas may share name and pid.
+        identity: `${hostname()}_${process.pid}_${Math.floor(world.random() * 0xffffffff).toString(16)}`,
         durationMs: leaseDurationMs,
         now,
       }),

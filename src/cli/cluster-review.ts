@@ -1,5 +1,7 @@
+import type { Verdict } from '../policy/facts/fact.ts';
 import { reasons as allReasons } from '../policy/facts/reasons.ts';
 import { clip } from '../policy/kube/text.ts';
+import type { Enforcement } from '../policy/model/finding.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import {
   isNonConforming,
@@ -61,11 +63,12 @@ export function clusterReviewObject({ nodes, pods, unread }: ClusterReview): obj
     nodes: nodes.map((standing) => ({
       node: standing.node,
       type: standing.type,
+      ...(standing.mark !== '' && { mark: standing.mark }),
       ...(standing.exempt !== '' && { exempt: standing.exempt }),
       nonConforming: isNonConforming(standing),
       requirements: standing.facts.map(({ reason, verdict, enforcement, has, needs, guide, field, fix }) => ({
         ...{ requirement: reason, verdict, enforcement, has, needs, guide, field },
-        ...(verdict === 'violates' && { fix }),
+        ...(verdict !== 'meets' && { fix }),
       })),
     })),
     ...(pods !== undefined && { podsWithoutExclusion: pods }),
@@ -85,12 +88,20 @@ function findingsTable(nodes: readonly NodeStanding[]): string {
         has === '' ? '(not shown)' : has,
         needs,
         rowOrNone(guide),
-        verdict === 'unknown' ? 'unknown' : exempt === '' ? `violates (${enforcement})` : 'violates (exempt)',
-        verdict === 'violates' ? fix : '',
+        verdictText(verdict, enforcement, exempt),
+        fix,
       ]),
   );
   if (rows.length === 0) return '';
   return table([['NODE', 'TYPE', 'REQUIREMENT', 'HAS', 'NEEDS', 'ROW OF THE GUIDE', 'VERDICT', 'WHAT TO DO'], ...rows]);
+}
+
+/** By the time that it is about: a node that is there is not refused. */
+function verdictText(verdict: Verdict, enforcement: Enforcement, exempt: string): string {
+  if (verdict === 'unknown') return 'unknown';
+  if (exempt !== '') return 'violates (exempt)';
+  if (enforcement === 'enforce') return 'violates (a new one is refused)';
+  return enforcement === 'quarantine' ? 'violates (a new one is marked)' : `violates (${enforcement})`;
 }
 
 const signs = { meets: '+', violates: 'X', unknown: '?' } as const;
@@ -105,14 +116,15 @@ function matrix(nodes: readonly NodeStanding[]): string {
     const rows = new Set(facts.filter((fact) => fact.reason === reason).map(({ guide }) => rowOrNone(guide)));
     return [String(index + 1), reason, [...rows].sort().join('; ')];
   });
-  const rows = nodes.map(({ node, facts: own }) => [
+  const rows = nodes.map(({ node, mark, facts: own }) => [
     clip(node, 63),
+    mark,
     ...reasons.map((reason) => {
       const fact = own.find((candidate) => candidate.reason === reason);
       return fact === undefined ? '' : signs[fact.verdict];
     }),
   ]);
-  const head = ['NODE', ...reasons.map((_, index) => String(index + 1))];
+  const head = ['NODE', 'MARK', ...reasons.map((_, index) => String(index + 1))];
   return `${table([head, ...rows])}\n+ meets, X violates, ? unknown, blank: does not apply\n\n${table([['COLUMN', 'REQUIREMENT', 'ROW OF THE GUIDE'], ...legend])}`;
 }
 

@@ -1,4 +1,4 @@
-import { violations } from '../policy/facts/conformance.ts';
+import { violations, violationText } from '../policy/facts/conformance.ts';
 import type { Node } from '../policy/model/node.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import { awaitedUntilMs, type Marks, marksDue, quarantineFacts, unmarked } from '../policy/quarantine.ts';
@@ -54,6 +54,6 @@ function dutyOf(node: Node, policy: CompiledPolicy, onSinceMs: number, nowMs: nu
 /** What a node is quarantined for, for people; empty for nothing. */
 export function violationsOf(node: Node, policy: CompiledPolicy): string {
   return violations(quarantineFacts(node, policy))
-    .map(({ reason, has, needs }) => `${reason}: has ${has}, needs ${needs}`)
+    .map((fact) => violationText(fact, node, policy))
     .join('; ');
 }

@@ -45,6 +45,9 @@ const patienceMs = 10_000;
 /** A fleet that is upgraded changes node by node; more than this at once is an accident of the whole, and the log has it all. */
 const maxWaiting = 1_000;
 
+/** A change of one kind on one node is told of at most so often. */
+const quietMs = 60_000;
+
 /** As many as a person reads. */
 const maxNames = 5;
 
@@ -61,13 +64,18 @@ export function createNodeReports(options: NodeReportsOptions): NodeReports {
   let waiting = 0;
   let last: Promise<void> = Promise.resolve();
   let failing = false;
+  let overflowing = false;
+  /** When what was told of which node, in the order of time. */
+  const toldAtMs = new Map<string, number>();
 
-  /** One after the other: an API server in trouble must not meet a burst. */
-  const enqueue = (work: (signal: AbortSignal) => Promise<void>): void => {
+  /** One after the other: an API server in trouble must not meet a burst. @returns false where there is no room for more. */
+  const enqueue = (work: (signal: AbortSignal) => Promise<void>): boolean => {
     if (waiting >= maxWaiting) {
-      log('warn', 'too many nodes change at once: no Event is written of some');
-      return;
+      if (!overflowing) log('warn', 'too many nodes change at once: no Event is written of some');
+      overflowing = true;
+      return false;
     }
+    overflowing = false;
     waiting += 1;
     last = last.then(async () => {
       try {
@@ -82,6 +90,17 @@ export function createNodeReports(options: NodeReportsOptions): NodeReports {
         waiting -= 1;
       }
     });
+    return true;
+  };
+
+  /** A node that changes on and off is told of once in a while, not each time. */
+  const isTooSoon = (node: string, reason: ChangeReason): boolean => {
+    const nowMs = now();
+    for (const [key, atMs] of toldAtMs) if (nowMs - atMs >= quietMs) toldAtMs.delete(key);
+    const key = `${reason} ${node}`;
+    if (toldAtMs.has(key)) return true;
+    toldAtMs.set(key, nowMs);
+    return false;
   };
 
   const tell = ({ node, reason, message }: Report): void => {
@@ -105,13 +124,21 @@ export function createNodeReports(options: NodeReportsOptions): NodeReports {
 
   /** Names the pods that were placed for what the node was. A mark is told of in any case; another type only where such pods run. */
   const reportWithPods = (report: Report): void => {
-    enqueue(async (signal) => {
-      const pods = options.searchPods ? await workflowPodsOn(client, report.node, policy(), signal) : [];
-      if (pods.length === 0 && report.reason === 'type-changed') return;
+    const isTold = enqueue(async (signal) => {
+      let pods: readonly string[] = [];
+      let failure: unknown;
+      try {
+        if (options.searchPods) pods = await workflowPodsOn(client, report.node, policy(), signal);
+      } catch (error) {
+        failure = error;
+      }
+      if (pods.length === 0 && failure === undefined && report.reason === 'type-changed') return;
       const full = { ...report, message: report.message + runningText(pods, report.node) };
       tell(full);
+      if (failure !== undefined) throw failure;
       await writeEvent(full, signal);
     });
+    if (!isTold) tell(report);
   };
 
   return {
@@ -120,17 +147,18 @@ export function createNodeReports(options: NodeReportsOptions): NodeReports {
       for (const { reason, message, isEvent } of before === undefined
         ? []
         : nodeChanges(node, before, current, now())) {
+        if (isTooSoon(node.name, reason)) continue;
         const report = { node: node.name, reason, message, resourceVersion };
         tell(report);
         if (isEvent) enqueue((signal) => writeEvent(report, signal));
       }
       const mark = newMark(node, before, current);
-      if (mark !== undefined) {
+      if (mark !== undefined && !isTooSoon(node.name, 'quarantined')) {
         const message = `new workflow pods stay off this node: ${mark}`;
         reportWithPods({ node: node.name, reason: 'quarantined', message, resourceVersion });
       }
       const role = before === undefined ? undefined : roleChange(node, before, current);
-      if (role !== undefined) {
+      if (role !== undefined && !isTooSoon(node.name, 'type-changed')) {
         const message = `this node was ${role.from} and is ${role.to}`;
         reportWithPods({ node: node.name, reason: 'type-changed', message, resourceVersion });
       }

@@ -1,6 +1,6 @@
 import { markLabel, type Node, verifiedAnnotation } from '../policy/model/node.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
-import { field, readObject, readString } from '../policy/model/read.ts';
+import { field, readObject, readString, ShapeError } from '../policy/model/read.ts';
 import { readNode } from '../policy/model/read-node.ts';
 import type { NodeSource } from '../policy/model/snapshot.ts';
 import { isQuarantineOn, marksOf, sameMarks } from '../policy/quarantine.ts';
@@ -49,6 +49,8 @@ const unsyncedIntervalMs = 200;
 const patienceMs = 10_000;
 /** A look with more to write goes on at the next one: the Lease is renewed in between. */
 const writingMs = 5_000;
+/** One node that does not answer must not take the time of the others. */
+const nodePatienceMs = 3_000;
 const releasePatienceMs = 2_000;
 
 export function startQuarantineReconciler(options: ReconcilerOptions): Reconciler {
@@ -61,6 +63,8 @@ export function startQuarantineReconciler(options: ReconcilerOptions): Reconcile
   let reported: ReadonlyMap<string, string> = new Map();
   let figures = { marked: 0, reported: 0 };
   let failing = false;
+  /** The node that was tried last: the next look goes on after it. */
+  let lastTried = '';
 
   const terms = (onSinceMs: number): Terms => ({ policy: on ? policy() : undefined, onSinceMs, nowMs: now() });
 
@@ -79,10 +83,11 @@ export function startQuarantineReconciler(options: ReconcilerOptions): Reconcile
       if (reasons === '') continue;
       found.set(node.name, reasons);
       if (reported.get(node.name) === reasons) continue;
-      log('warn', 'a node violates the guide and is not marked: it was verified before, or is older than quarantine', {
-        node: node.name,
-        reasons,
-      });
+      log(
+        'warn',
+        'a node violates the guide and is not marked: it was verified before, is older than quarantine, or is a control-plane node',
+        { node: node.name, reasons },
+      );
     }
     reported = found;
     return found.size;
@@ -110,19 +115,22 @@ export function startQuarantineReconciler(options: ReconcilerOptions): Reconcile
     if (refused !== undefined) throw refused;
   };
 
-  /** @returns the first refusal of a node, which keeps nobody from the others. @throws Error where the API server does not answer. */
-  const setAllRight = async (onSinceMs: number, signal: AbortSignal): Promise<ApiError | undefined> => {
+  /** @returns the first failure of a node, which keeps nobody from the others. @throws Error where the API server does not answer. */
+  const setAllRight = async (onSinceMs: number, signal: AbortSignal): Promise<Error | undefined> => {
     const startedMs = now();
-    const due = wrong(onSinceMs);
-    let refused: ApiError | undefined;
-    for (const { name } of due) {
+    const due = wrong(onSinceMs).map(({ name }) => name);
+    const from = due.indexOf(lastTried) + 1;
+    let refused: Error | undefined;
+    for (const name of [...due.slice(from), ...due.slice(0, from)]) {
       if (now() - startedMs >= writingMs || !lease.isHeld()) break;
       if (!truce.isOpen(name, now())) continue;
+      lastTried = name;
+      const own = AbortSignal.timeout(nodePatienceMs);
       try {
-        await setRight(name, onSinceMs, signal);
+        await setRight(name, onSinceMs, AbortSignal.any([signal, own]));
       } catch (error) {
-        if (!isRefusal(error)) throw error;
-        refused ??= error;
+        if (signal.aborted || !(isOfOneNode(error) || own.aborted)) throw error;
+        refused ??= error instanceof Error ? error : new Error(String(error));
       }
     }
     if (!on && due.length === 0) {
@@ -201,7 +209,7 @@ export function startQuarantineReconciler(options: ReconcilerOptions): Reconcile
   };
 }
 
-/** The API server's word on one node, such as that of another webhook. */
-function isRefusal(error: unknown): error is ApiError {
-  return error instanceof ApiError && [400, 403, 422, 500].includes(error.status);
+/** An answer, whatever it is, is about the node that was asked for: another webhook may have given it. No answer at all is about the API server. */
+function isOfOneNode(error: unknown): boolean {
+  return error instanceof ShapeError || (error instanceof ApiError && error.status > 0);
 }

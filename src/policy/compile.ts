@@ -54,6 +54,16 @@ export function findContradictions(policy: Policy, rules: readonly BoundRule[]):
 }
 
 function checkOperatorDefinition({ nodes }: Policy): readonly Contradiction[] {
+  const lifecycle = nodes.operatorTaints.findIndex(({ key }) => key.startsWith('node.kubernetes.io/'));
+  if (lifecycle !== -1) {
+    return [
+      {
+        path: ['nodes', 'operatorTaints', lifecycle, 'key'],
+        message:
+          'the prefix node.kubernetes.io/ is that of the node lifecycle, whose taints come and go on every node: use a key of your own',
+      },
+    ];
+  }
   if (nodes.operatorTaints.length > 0 || valuesOf(nodes, ['operator']).length > 0) return [];
   return [
     {

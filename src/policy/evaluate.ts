@@ -1,10 +1,11 @@
 import { type Decision, decide } from './decide.ts';
+import { withEdits } from './edited.ts';
 import { exemptedAtCreation } from './exempted.ts';
 import { exemptionFor } from './exemptions.ts';
 import type { Edit } from './model/edit.ts';
 import type { Finding } from './model/finding.ts';
 import type { CompiledPolicy } from './model/policy.ts';
-import { type AdmissionRequest, type Phase, pathOf } from './model/request.ts';
+import { type AdmissionRequest, type Phase, pathOf, type Subject } from './model/request.ts';
 import { type Lookups, podKey } from './model/snapshot.ts';
 import type { ClusterView } from './model/view.ts';
 import type { BoundRule, Need } from './rule.ts';
@@ -104,11 +105,15 @@ export function evaluate(input: EvaluateInput, { judges, exemptions }: Preparati
   const found: Finding[] = [];
   const edits: Edit[] = [];
   const notes: string[] = [];
+  let present: Subject = subject;
   for (const rule of judges) {
-    const result = rule.evaluate({ ...input, subject });
+    const result = rule.evaluate({ ...input, subject: present });
     found.push(...result.findings);
     // Whatever a rule would change: monitor only watches.
-    if (policy.policy.preset !== 'monitor') edits.push(...result.edits);
+    if (policy.policy.preset !== 'monitor') {
+      edits.push(...result.edits);
+      present = withEdits(present, result.edits);
+    }
     notes.push(...result.notes);
   }
   const decision = decide(phase, request, subject, found, notes, policy);

@@ -1,6 +1,6 @@
 import { atMost } from './enforcement.ts';
 import { exemptionFor } from './exemptions.ts';
-import { shrinkage } from './facts/capacity.ts';
+import { type Shrinkage, shrinkage } from './facts/capacity.ts';
 import {
   conformanceId,
   conformanceSettings,
@@ -8,6 +8,7 @@ import {
   needsText,
   newViolations,
   violations,
+  violationText,
 } from './facts/conformance.ts';
 import { type Reason, reasons } from './facts/reasons.ts';
 import { clip } from './kube/text.ts';
@@ -45,26 +46,32 @@ export function nodeChanges(node: Node, before: Node, policy: CompiledPolicy, no
   if (exemptionFor(conformanceId, nobody, { kind: 'node', node, old: undefined }, policy, nowMs) !== undefined)
     return [];
   const ceiling = controlPlaneCeiling(node, policy);
-  const of = (reason: ChangeReason, judgedAs: Reason, message: string): readonly NodeChange[] => {
-    const enforcement = atMost(policy.enforcementOf(conformanceId, judgedAs), ceiling);
-    return enforcement === 'off' ? [] : [{ reason, message, isEvent: enforcement !== 'audit' }];
+  const of = (reason: Reason | 'capacity', message: string): readonly NodeChange[] => {
+    const enforcement = atMost(policy.enforcementOf(conformanceId, reason === 'capacity' ? 'memory' : reason), ceiling);
+    return enforcement === 'off' || message === '' ? [] : [{ reason, message, isEvent: enforcement !== 'audit' }];
   };
   return [
     ...newViolations(node, before, policy).flatMap((fact) =>
       of(
         fact.reason,
-        fact.reason,
         `${fact.field} is now ${fact.has}, needs ${needsText(fact, node, policy)}: ${fact.fix} (${conformanceId}/${fact.reason})`,
       ),
     ),
-    ...shrinkage(node, before, conformanceSettings(policy)).flatMap(({ resource, had, has }) =>
-      of(
-        'capacity',
-        resource === 'cpu' ? 'cpu' : resource === 'ephemeral-storage' ? 'disk' : 'memory',
-        `status.capacity[${clip(resource, 60)}] shrank from ${clip(had, 40)} to ${clip(has, 40)}: see whether hardware failed or the machine was reconfigured`,
-      ),
-    ),
+    ...of('capacity', shrinkageText(shrinkage(node, before, conformanceSettings(policy)))),
   ];
+}
+
+/** As many as a person reads: whoever writes a status can name thousands. */
+const maxResources = 3;
+
+/** One sentence for all that shrank at once; empty for nothing. */
+function shrinkageText(shrunk: readonly Shrinkage[]): string {
+  if (shrunk.length === 0) return '';
+  const texts = shrunk
+    .slice(0, maxResources)
+    .map(({ resource, had, has }) => `${clip(resource, 60)} from ${clip(had, 40)} to ${clip(has, 40)}`);
+  const more = shrunk.length > maxResources ? ` and ${shrunk.length - maxResources} more` : '';
+  return `status.capacity shrank: ${texts.join(', ')}${more}; see whether hardware failed or the machine was reconfigured`;
 }
 
 /**
@@ -88,11 +95,11 @@ export function newMark(node: Node, before: Node | undefined, policy: CompiledPo
   const had = before?.createdAtMs === node.createdAtMs ? before : undefined;
   if (mark === undefined || (had !== undefined && marksOf(had).mark !== undefined)) return undefined;
   const facts = quarantineFacts(node, policy);
-  const violated = violations(facts).map(({ reason, has, needs }) => `${reason}: has ${has}, needs ${needs}`);
+  const violated = violations(facts).map((fact) => violationText(fact, node, policy));
   const unknown = facts
     .filter(({ verdict }) => verdict === 'unknown')
     .map(({ reason }) => `${reason} is not known yet`);
-  return clip([...violated, ...unknown].join('; '), 400);
+  return clip([...violated, ...unknown].join('; '), 600);
 }
 
 function roleOf(node: Node, policy: CompiledPolicy): string {

@@ -63,9 +63,13 @@ export function quarantineStanding(node: Node, policy: CompiledPolicy): Standing
     : 'meets';
 }
 
-/** The facts that a node is quarantined for. A control-plane node is answered with a warning at most, so none of it. */
+/** Whether a node may get the mark: a control-plane node is answered with a warning at most. One that it has, it keeps until its facts meet. */
+function isMarkable(node: Node, policy: CompiledPolicy): boolean {
+  return controlPlaneCeiling(node, policy) === undefined;
+}
+
+/** The facts that a node is quarantined for. */
 export function quarantineFacts(node: Node, policy: CompiledPolicy): readonly Fact[] {
-  if (controlPlaneCeiling(node, policy) !== undefined) return [];
   return conformanceFacts(node, policy).filter(
     ({ reason }) => policy.enforcementOf(conformanceId, reason) === 'quarantine',
   );
@@ -85,9 +89,10 @@ export function owesAwaited(node: Node, policy: CompiledPolicy, awaited: readonl
 /** Marks of a node that registers, from its facts alone: whatever its kubelet wrote there does not count. */
 export function marksAtCreate(node: Node, policy: CompiledPolicy, awaited: readonly Reason[]): Marks {
   const standing = quarantineStanding(node, policy);
-  if (standing === 'violates') return { mark: 'violated', verified: undefined };
+  if (standing === 'violates') return isMarkable(node, policy) ? { mark: 'violated', verified: undefined } : unmarked;
   if (standing === 'meets') return { mark: undefined, verified: verifiedAs(node, policy) };
-  return { mark: owesAwaited(node, policy, awaited) ? 'awaited' : undefined, verified: undefined };
+  const owes = isMarkable(node, policy) && owesAwaited(node, policy, awaited);
+  return { mark: owes ? 'awaited' : undefined, verified: undefined };
 }
 
 /** Marks of a node that changes: those that it had, until its facts meet. Whatever the writer wrote there does not count. */
@@ -114,7 +119,7 @@ export function marksDue(input: ReconcileInput): Marks {
   const standing = quarantineStanding(node, policy);
   if (standing === 'meets') return { mark: undefined, verified: verifiedAs(node, policy) };
   if (isVerified(node, policy)) return { mark: undefined, verified: marks.verified };
-  const isNew = node.createdAtMs !== undefined && node.createdAtMs >= onSinceMs;
+  const isNew = isMarkable(node, policy) && node.createdAtMs !== undefined && node.createdAtMs >= onSinceMs;
   if (standing === 'violates') {
     return { ...marks, mark: isNew || marks.mark !== undefined ? 'violated' : undefined };
   }

@@ -9,7 +9,7 @@ import type { CompiledPolicy, Exemption } from './model/policy.ts';
 import { isControlPlane, typeOf } from './model/view.ts';
 import { openAlternative } from './placement/constraints.ts';
 import { exclusionOf } from './placement/place.ts';
-import { quarantineId } from './quarantine.ts';
+import { isVerified, marksOf, quarantineId } from './quarantine.ts';
 import { isWorkflowPod } from './workflow-pod.ts';
 
 /*
@@ -42,6 +42,8 @@ export interface NodeStanding {
   readonly node: string;
   /** By its label; `untyped` without one, `control-plane` where that is all that is known. */
   readonly type: string;
+  /** The mark that keeps workflow pods off it, as it stands: `violated`, `awaited`; `verified` for a node that was, empty for neither. */
+  readonly mark: string;
   /** Reason of the exemption that keeps node-conformance from judging it; empty for none. */
   readonly exempt: string;
   readonly facts: readonly StandingFact[];
@@ -54,6 +56,7 @@ export function nodeStanding(node: Node, policy: CompiledPolicy, nowMs: number):
   return {
     node: node.name,
     type: type ?? (isControlPlane(node, policy) ? 'control-plane' : 'untyped'),
+    mark: marksOf(node).mark ?? (isVerified(node, policy) ? 'verified' : ''),
     exempt: nodeExemption(conformanceId, node, policy, nowMs)?.reason ?? '',
     facts: conformanceFacts(node, policy)
       .map((fact) => ({ ...fact, enforcement: atMost(policy.enforcementOf(conformanceId, fact.reason), ceiling) }))

@@ -75,6 +75,15 @@ async function update(object: KubeObject, oldObject: KubeObject, write: Write = 
 }
 
 describe('validation, where mutation did not run', () => {
+  it('denies a kubelet that changes its type, which mutation would have put back', async () => {
+    const operator: Operation = { op: 'replace', path: '/metadata/labels/node-type', value: 'operator' };
+    const kubelet = { user: 'system:node:gpu-1', groups: ['system:nodes'] };
+    const { response } = await update(gpu(operator), gpu(), kubelet);
+    expect(response.status?.message).toContain('(node-identity/kubelet-type)');
+    const { patch } = await update(gpu(operator), gpu(annotation('gpu')), { ...kubelet, phase: 'mutate' });
+    expect(patch).toContainEqual({ op: 'add', path: '/metadata/labels/node-type', value: 'gpu' });
+  });
+
   it('denies what leaves the mark or the annotation other than computed, whoever writes', async () => {
     const { response } = await update(gpu(tooOld), gpu(tooOld, mark('violated')));
     expect(response.status?.code).toBe(403);
@@ -132,6 +141,11 @@ describe('the marks that a node should have, seen from the watch', () => {
     });
     return `${due ?? '-'} ${verified ?? '-'}`;
   };
+  const controlPlane = (value: string): Operation => ({
+    op: 'add',
+    path: '/metadata/labels/node-role.kubernetes.io~1control-plane',
+    value,
+  });
   const awaiting = { policy: policyOf({ awaited: ['driver'] }), awaited: ['driver' as const] };
 
   it.each([
@@ -144,6 +158,9 @@ describe('the marks that a node should have, seen from the watch', () => {
     ['one that meets', gpu(young, mark('violated')), '- gpu'],
     ['one whose violated fact is not shown any more', gpu(young, mark('violated'), ...unknown), 'violated -'],
     ['a new one that owes nothing awaited', gpu(young, ...unknown), '- -'],
+    ['a control-plane node that violates', gpu(young, tooOld, controlPlane('')), '- -'],
+    ['one that was marked before it became one', gpu(young, tooOld, mark('violated'), controlPlane('')), 'violated -'],
+    ['one that meets', gpu(young, controlPlane('')), '- gpu'],
   ])('%s', (_, node, expected) => {
     expect(due(node)).toBe(expected);
   });
@@ -175,6 +192,16 @@ describe('the marks that a node should have, seen from the watch', () => {
       ]) as KubeObject;
       expect(due(settled)).toBe(`${mark} ${verified}`);
     }
+  });
+});
+
+describe('a mark', () => {
+  const role: Operation = { op: 'add', path: '/metadata/labels/node-role.kubernetes.io~1control-plane', value: '' };
+
+  it('is not got rid of by calling the node a control plane for a while', async () => {
+    const marked = gpu(tooOld, mark('violated'));
+    const { patch } = await update(gpu(tooOld, mark('violated'), role), marked, { phase: 'mutate' });
+    expect(patch).toEqual([]);
   });
 });
 

@@ -45,7 +45,7 @@ describe('a review of a cluster by its nodes', () => {
     ]);
     expect(code).toBe(0);
     expect(lines(stdout)).toContain(
-      'jetson-1 | jetson | jetpack | (not shown) | JetPack 6.2 or later | Compute Nodes (User Workflows): Operating System (GPU nodes) | unknown',
+      'jetson-1 | jetson | jetpack | (not shown) | JetPack 6.2 or later | Compute Nodes (User Workflows): Operating System (GPU nodes) | unknown | name a label that carries it under jetpack.label or jetpack.l4tLabel of the policy file',
     );
     expect(stdout).toContain('6 nodes, 0 of them not conforming; pods were not looked at (give --kubeconfig)');
   });
@@ -54,12 +54,12 @@ describe('a review of a cluster by its nodes', () => {
     [
       'refused',
       oldKubelet,
-      'compute-1 | compute | kubernetes-version | v1.29.6 | 1.30.0 or later | Kubernetes Cluster: Kubernetes Version | violates (enforce) |',
+      'compute-1 | compute | kubernetes-version | v1.29.6 | 1.30.0 or later | Kubernetes Cluster: Kubernetes Version | violates (a new one is refused) |',
     ],
     [
       'quarantined',
       oldDriver,
-      'gpu-1 | gpu | driver | 535.104.05 | 535.216.03 or later | Compute Nodes (User Workflows): NVIDIA Driver | violates (quarantine) |',
+      'gpu-1 | gpu | driver | 535.104.05 | 535.216.03 or later | Compute Nodes (User Workflows): NVIDIA Driver | violates (a new one is marked) |',
     ],
   ])('of one that a policy would have %s exits 1 and says what to do', async (_, node, line) => {
     const { code, stdout } = await review(['--nodes', nodesFile(node)]);

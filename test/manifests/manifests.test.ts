@@ -175,8 +175,8 @@ describe('webhooks follow the policy', () => {
   const names = (sections: object, kind: 'Mutating' | 'Validating'): readonly string[] =>
     webhooksOf(policyOf(sections), kind).map(({ name }) => name.split('.')[0] ?? '');
 
-  it('nodes are mutated only where marks are kept or a taint is to be injected', () => {
-    const off = { 'node-quarantine': { enforcement: 'off' } };
+  it('nodes are mutated only where marks are kept, a type is put back or a taint is to be injected', () => {
+    const off = { 'node-quarantine': { enforcement: 'off' }, 'node-identity': { enforcement: 'off' } };
     expect(names({}, 'Mutating')).toContain('nodes');
     expect(names({ rules: off }, 'Mutating')).not.toContain('nodes');
     expect(

@@ -87,7 +87,7 @@ describe('a look', () => {
     expect(all()).toMatchObject({ late: 'violated -', bad: '- gpu' });
     expect(run.logged(setRight)).toContainEqual({
       ...{ level: 'info', message: setRight, node: 'late', mark: 'violated', verified: 'no', was: 'none' },
-      reasons: 'driver: has 535.104.05, needs 535.216.03 or later',
+      reasons: expect.stringContaining('driver: has 535.104.05, needs 535.216.03 or later (guide, '),
     });
     expect(run.reconciler.figures()).toEqual({ leading: true, marked: 2, reported: 1 });
   });
@@ -220,7 +220,7 @@ describe('a node that is verified, or older than quarantine', () => {
     await run.look();
     expect(run.logged(notMarked).at(-1)).toMatchObject({
       ...{ level: 'warn', node: 'good' },
-      reasons: 'driver: has 535.54.03, needs 535.216.03 or later',
+      reasons: expect.stringContaining('driver: has 535.54.03, needs 535.216.03 or later (guide, '),
     });
     run.setDriver('good', newEnough);
     await run.look();
@@ -355,16 +355,16 @@ describe('an API server that fails', () => {
     expect(run.reconciler.figures().leading).toBe(false);
   });
 
-  it('or refuses one node, keeps nobody from the others', async () => {
+  it.each([403, 413, 429, 503])('or answers %s for one node, keeps nobody from the others', async (status) => {
     await start({ one: {}, two: {} });
     run.setDriver('one', tooOld);
     run.setDriver('two', tooOld);
-    refuse(403, 'PATCH', '/one');
+    refuse(status, 'PATCH', '/one');
     await run.look();
     await run.look();
     expect(run.marks('two')).toBe('violated -');
     expect(run.outcomes).toEqual(['failure', 'success', 'failure']);
-    expect(run.logged(failed)).toMatchObject([{ error: 'ApiError: HTTP 403: no' }]);
+    expect(run.logged(failed)).toMatchObject([{ error: `ApiError: HTTP ${status}: no` }]);
     expect(run.reconciler.figures().marked).toBe(1);
   });
 });

@@ -44,6 +44,11 @@ export function needsText(fact: Fact, node: Node, policy: CompiledPolicy): strin
   return `${fact.needs} (${sourceOf(fact, node, policy)})`;
 }
 
+/** A violation in one clause: what, has, needs by which row of the guide, what to do. */
+export function violationText(fact: Fact, node: Node, policy: CompiledPolicy): string {
+  return `${fact.reason}: has ${fact.has === '' ? 'none' : fact.has}, needs ${needsText(fact, node, policy)}: ${fact.fix}`;
+}
+
 /** Who asks: the guide by its row, or a policy that asks for something else than the defaults, which are the guide's figures. */
 function sourceOf({ reason, needs, guide }: Fact, node: Node, policy: CompiledPolicy): string {
   if (guide === '') return 'the policy’s own, no row of the guide';

@@ -51,12 +51,15 @@ function isOperatorTaint(taint: Taint, policy: CompiledPolicy): boolean {
   );
 }
 
-/** A control-plane node, by role label or role taint. Often neither is there at registration: kubeadm labels later. */
+/**
+ * A control-plane node, by role label or role taint. Often neither is there at registration: kubeadm labels later. A PreferNoSchedule taint
+ * keeps nothing off, so it makes no control plane.
+ */
 export function isControlPlane(node: Node, policy: CompiledPolicy): boolean {
   const { labels, taints } = policy.policy.nodes.controlPlane;
   return (
     labels.some((key) => label(node.labels, key) !== undefined) ||
-    node.taints.some((taint) => taints.includes(taint.key))
+    node.taints.some(({ key, effect }) => taints.includes(key) && effect !== 'PreferNoSchedule')
   );
 }
 

@@ -6,12 +6,12 @@ import { nodeQuarantine } from './node-quarantine.ts';
 import { operatorNodeGuard } from './operator-node-guard.ts';
 import { placement } from './placement.ts';
 
-/** Every rule, in the order in which findings are listed. Schema, defaults, docs and routes are assembled from this list. */
+/** Every rule, in the order in which findings are listed, and in which they mutate: each judges what those before it leave. Schema, defaults, docs and routes are assembled from this list. */
 export const rules: readonly BoundRule[] = [
   operatorNodeGuard,
   placement,
   nodeConformance,
-  nodeQuarantine,
   nodeIdentity,
+  nodeQuarantine,
   exemptions,
 ];

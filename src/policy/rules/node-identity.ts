@@ -15,7 +15,11 @@ import { nodeCreates, nodeUpdates } from './node-requests.ts';
  * Read fields: metadata.labels[nodes.typeLabel], spec.taints, before and after; the requester's name and groups.
  * A kubelet (group system:nodes, kubernetes.io/docs/reference/access-authn-authz/node) may give its node a type once, at registration.
  * NodeRestriction leaves node-type to the kubelet afterwards, too, by nodes and by nodes/status: a node that is broken into could draw
- * workflows to itself or off itself. It refuses taints after registration itself. Allowed: every writer of the policy, the webhook's own service account; taints that are
+ * workflows to itself or off itself. It refuses taints after registration itself.
+ *
+ * Edited: the type label that a kubelet changes is put back by mutation, so that its request passes: k3s and RKE2 agents write the labels of
+ * their configuration over the node at each start, and do not come up where that is refused. Validation denies what is still changed then.
+ * Allowed: every writer of the policy, the webhook's own service account; taints that are
  * no operator taints, as of cordon and the node lifecycle.
  */
 
@@ -49,7 +53,11 @@ const names = (description: string, item: Readonly<Record<string, unknown>> = {}
 export const nodeIdentity = defineRule<Settings, Compiled>({
   id,
   summary: 'A kubelet sets its node’s type once, at registration; type and operator taints change by listed writers.',
-  on: [nodeCreates, ...nodeUpdates({ changes: ['labels', 'taints'] })],
+  on: [
+    { ...nodeCreates, phases: ['validate'] },
+    ...nodeUpdates({ phases: ['mutate'], changes: ['labels'] }),
+    ...nodeUpdates({ phases: ['validate'], changes: ['labels', 'taints'] }),
+  ],
   settings: {
     defaults: {
       enforcement: 'enforce',
@@ -63,7 +71,7 @@ export const nodeIdentity = defineRule<Settings, Compiled>({
       properties: {
         enforcement: enforcementSchema(
           ['enforce', 'warn', 'audit', 'off'],
-          'For kubelets that change the type or the operator taints of a node; off switches the whole rule off.',
+          'For kubelets that change the type or the operator taints of a node: enforce = the type is put back, and what cannot be is denied; off switches the whole rule off.',
         ),
         others: enforcementSchema(
           ['enforce', 'warn', 'audit', 'off'],
@@ -84,8 +92,9 @@ export const nodeIdentity = defineRule<Settings, Compiled>({
   },
   reasons: {
     'kubelet-type': {
-      summary: 'A kubelet changes its node’s type after registration.',
-      fix: 'Let a writer of the policy label the node, or delete the node and let it register with the type that it should have.',
+      summary:
+        'A kubelet changes its node’s type after registration. The mutating webhook puts the type back and the request passes; denied where that did not run.',
+      fix: 'Take the label out of the kubelet’s configuration (--node-labels, node-label of k3s and RKE2), or write there what the node is. Let a writer of the policy label the node, or delete the node and let it register with the type that it should have.',
     },
     'kubelet-taint': {
       summary: 'A kubelet adds or removes an operator taint of its node after registration.',
@@ -120,9 +129,9 @@ export const nodeIdentity = defineRule<Settings, Compiled>({
         ],
   enforcement: ({ enforcement, others }, reason) => (reason.startsWith('other-') ? others : enforcement),
   needs: () => [],
-  phases: () => ['validate'],
+  phases: () => ['mutate', 'validate'],
   judges: (subject) => subject.kind === 'node',
-  evaluate({ request, subject, policy, view }, writers): RuleResult {
+  evaluate({ phase, request, subject, policy, view }, writers): RuleResult {
     if (subject.kind !== 'node' || isWriter(request, writers) || request.requester.username === policy.ownUser) {
       return nothing;
     }
@@ -130,6 +139,7 @@ export const nodeIdentity = defineRule<Settings, Compiled>({
     if (request.requester.username === '') return nothing;
     const { node, old } = subject;
     const kubelet = isKubelet(request.requester);
+    if (phase === 'mutate') return kubelet && old !== undefined ? putBack(node, old, policy) : nothing;
     if (kubelet && old === undefined) {
       return { findings: registration(node, policy, view.nodes.get(node.name)), edits: [], notes: [] };
     }
@@ -154,6 +164,32 @@ function registration(node: Node, policy: CompiledPolicy, known: Node | undefine
       atMost: 'warn',
     },
   ];
+}
+
+/** Where it would be denied, the type that a kubelet changed is what it was; told of here, for validation sees no change any more. */
+function putBack(node: Node, old: Node, policy: CompiledPolicy): RuleResult {
+  const { typeLabel } = policy.policy.nodes;
+  const [before, after] = [label(old.labels, typeLabel), label(node.labels, typeLabel)];
+  if (before === after || policy.enforcementOf(id, 'kubelet-type') !== 'enforce') return nothing;
+  const field = `metadata.labels[${typeLabel}]`;
+  return {
+    findings: [
+      {
+        rule: id,
+        reason: 'kubelet-type',
+        field,
+        message: `${field} of node ${clip(node.name, 64)} was changed from ${typeText(before)} to ${typeText(after)} by its kubelet, which may set it once, at registration: it is put back`,
+        short: `${typeLabel} of node ${clip(node.name, 40)} is put back`,
+        atMost: 'audit',
+      },
+    ],
+    edits: [
+      before === undefined
+        ? { edit: 'removeLabel', key: typeLabel }
+        : { edit: 'setLabel', key: typeLabel, value: before },
+    ],
+    notes: [],
+  };
 }
 
 function changes(
