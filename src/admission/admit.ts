@@ -1,5 +1,6 @@
 import { type Evaluation, evaluate, prepare } from '../policy/evaluate.ts';
 import { toJsonPatch } from '../policy/json-patch.ts';
+import { type ClassesOf, fixedClaims } from '../policy/model/claims.ts';
 import type { PatchOperation } from '../policy/model/edit.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import type { AuditRecord } from '../policy/model/record.ts';
@@ -16,6 +17,8 @@ export interface AdmitContext {
   /** The policy in force; asked once per request, so that a reload never splits one. */
   readonly policy: () => CompiledPolicy;
   readonly nodes: NodeSource;
+  /** The device classes of resource claims; left out: nobody knows of any. */
+  readonly classesOf?: ClassesOf;
   /** Wall clock, milliseconds of the Unix epoch. */
   readonly now: () => number;
   /** A monotonic clock in milliseconds, for durations. */
@@ -36,7 +39,7 @@ const noLookups: ReadonlyMap<string, NodeLookup> = new Map();
 
 export function createAdmit(context: AdmitContext): Admit {
   const { rules, nodes } = context;
-  const viewOf = createViewCache();
+  const viewOf = createViewCache(context.classesOf ?? fixedClaims([], 'there are no claims to look in'));
   return (phase, request, deadlineMs) => {
     const startedMs = context.monotonic();
     const nowMs = context.now();
@@ -72,11 +75,11 @@ export function createAdmit(context: AdmitContext): Admit {
 }
 
 /** A view costs a pass over all nodes: it is kept for as long as policy and nodes are the same objects. */
-function createViewCache(): (policy: CompiledPolicy, snapshot: NodeSnapshot) => ClusterView {
+function createViewCache(classesOf: ClassesOf): (policy: CompiledPolicy, snapshot: NodeSnapshot) => ClusterView {
   let last: { policy: CompiledPolicy; nodes: NodeSnapshot['nodes']; view: ClusterView } | undefined;
   return (policy, snapshot) => {
     if (last?.policy !== policy || last.nodes !== snapshot.nodes || last.view.state !== snapshot.state) {
-      last = { policy, nodes: snapshot.nodes, view: createView(policy, snapshot) };
+      last = { policy, nodes: snapshot.nodes, view: createView(policy, snapshot, classesOf) };
     }
     return last.view;
   };

@@ -212,7 +212,6 @@ export function startResourceWatch<T>(resource: WatchedResource<T>, world: Watch
     let listed = false;
     while (!ending.signal.aborted) {
       const startedMs = now();
-      const wasListed = listed;
       try {
         if (!listed) await list();
         listed = true;
@@ -222,10 +221,10 @@ export function startResourceWatch<T>(resource: WatchedResource<T>, world: Watch
       } catch (error) {
         if (ending.signal.aborted) return;
         const status = error instanceof ApiError ? error.status : 0;
-        const gone = status === 404 && absentMs !== undefined;
-        if (status === 410 || gone) listed = false;
-        // Only a list that finds none of the paths says so: a watch may meet an API server of another version.
-        const waitMs = gone && !wasListed ? onAbsent(absentMs) : onFailure(error, status);
+        // Only a list that finds none of the paths says absent: a watch may meet an API server of another version.
+        const isAbsentNow = status === 404 && !listed && absentMs !== undefined;
+        if (status === 410 || status === 404) listed = false;
+        const waitMs = isAbsentNow ? onAbsent(absentMs) : onFailure(error, status);
         await sleep(waitMs, ending.signal);
       }
     }

@@ -3,6 +3,8 @@ import { type Admission, createAdmit } from '../../src/admission/admit.ts';
 import { createReviewHandler } from '../../src/admission/handler.ts';
 import { createFixedNodes, parseNodes } from '../../src/cluster/nodes-file.ts';
 import { createPolicyParser } from '../../src/config/parse.ts';
+import { type ClassesOf, fixedClaims } from '../../src/policy/model/claims.ts';
+import { claimKindOf, readClaim } from '../../src/policy/model/read-claim.ts';
 import { readRequest } from '../../src/policy/model/read-request.ts';
 import type { AuditRecord } from '../../src/policy/model/record.ts';
 import type { Phase } from '../../src/policy/model/request.ts';
@@ -35,11 +37,22 @@ function worldOf(golden: Case): World {
     admit: createAdmit({
       rules,
       policy: () => policy,
+      classesOf: knownClaims(golden),
       nodes: live === undefined ? offlineNodes : fileNodes(live),
       now: () => nowMs,
       monotonic: () => 0,
     }),
   };
+}
+
+/** Claims as the watch reads them. */
+function knownClaims({ context }: Case): ClassesOf {
+  const claims = (context?.claims ?? []).map((claim) => {
+    const kind = claimKindOf(String(claim.apiVersion), String(claim.kind));
+    if (kind === undefined) throw new Error('no claim');
+    return readClaim(kind, claim);
+  });
+  return fixedClaims(claims, 'there is none of that name');
 }
 
 /** Nodes as a --nodes file gives them. */
@@ -139,6 +152,9 @@ export async function throughCli(
     '--config',
     directory.write('policy.yaml', policyText(golden)),
   ];
+  const claims = golden.context?.claims;
+  if (claims !== undefined)
+    args.push('-f', directory.write('claims.json', JSON.stringify({ apiVersion: 'v1', kind: 'List', items: claims })));
   if (live !== undefined)
     args.push(
       '--nodes',
