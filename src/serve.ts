@@ -6,24 +6,29 @@ import { type CliIo, exitCodes } from './cli/io.ts';
 import { readServeFlags, type ServeSettings, serveHelp } from './cli/serve-flags.ts';
 import { loadInClusterAccess, loadKubeconfigAccess } from './cluster/access.ts';
 import { createApiClient } from './cluster/api-client.ts';
+import { type ClaimWatch, startClaimWatch } from './cluster/claim-watch.ts';
 import { createLease } from './cluster/lease.ts';
 import { hasConfiguration, readLiveInstallation } from './cluster/live-installation.ts';
 import { createNodeReports, type NodeReports } from './cluster/node-reports.ts';
-import { defaultIdleTimeoutMs, type NodeWatch, startNodeWatch } from './cluster/node-watch.ts';
+import { type NodeWatch, startNodeWatch } from './cluster/node-watch.ts';
 import { loadNodesFile } from './cluster/nodes-file.ts';
 import { createPodSource } from './cluster/pod-source.ts';
 import { type Reconciler, startQuarantineReconciler } from './cluster/quarantine-reconciler.ts';
+import { defaultIdleTimeoutMs } from './cluster/resource-watch.ts';
 import { compileDefaults, createPolicyParser } from './config/parse.ts';
 import { type PolicyStore, startPolicyStore } from './config/policy-store.ts';
 import type { Log } from './config/watch-files.ts';
 import { eventNamespace, productName, quarantineLeaseName } from './manifests/objects.ts';
+import { fixedClaims } from './policy/model/claims.ts';
 import { serviceAccountUser } from './policy/model/request.ts';
 import { type NodeSource, offlinePods } from './policy/model/snapshot.ts';
+import { wantsDeviceClasses } from './policy/placement/profile.ts';
 import { rules } from './policy/rules/index.ts';
 import { isQuarantineExempt } from './policy/standing.ts';
 import { createAdmissionEndpoint } from './server/admission-endpoint.ts';
 import { createAdmissionListener, createApp } from './server/app.ts';
 import { startCertificates } from './server/certificates.ts';
+import { certificateCheck, claimsChecks, configurationChecks, nodesCheck, policyCheck } from './server/checks.ts';
 import { type ConfigurationCheck, startConfigurationCheck } from './server/configuration-check.ts';
 import { type Check, createHealthApp } from './server/health.ts';
 import { createMetrics, type Metrics } from './server/metrics.ts';
@@ -40,9 +45,6 @@ export interface ServeWorld {
   readonly random: () => number;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
-
-/** A replica that cannot list nodes is ready all the same after this: it judges what needs no nodes, and says the rest. */
-const syncPatienceMs = 30_000;
 
 /** Three looks of the reconciler. */
 const leaseDurationMs = 15_000;
@@ -69,6 +71,7 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   let source: NodeSource | undefined;
   let pods = offlinePods;
   let watch: NodeWatch | undefined;
+  let claims: ClaimWatch | undefined;
   let configuration: ConfigurationCheck | undefined;
   let reconciler: Reconciler | undefined;
   let reports: NodeReports | undefined;
@@ -78,7 +81,10 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
     certificateExpiry: () => expiresAt?.(),
     quarantine: () => reconciler?.figures(),
   });
-  const policies = await loadPolicies(settings, metrics, world, () => configuration?.again());
+  const policies = await loadPolicies(settings, metrics, world, () => {
+    configuration?.again();
+    claims?.follow();
+  });
   const certificates = await startCertificates({
     certFile: settings.certFile,
     keyFile: settings.keyFile,
@@ -105,15 +111,10 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
       onReport: metrics.nodeReported,
       now,
     });
-    watch = startNodeWatch({
-      client,
-      onChange: reports.changed,
-      log,
-      now,
-      random: world.random,
-      sleep: world.sleep,
-    });
+    const watchWorld = { client, log, now, random: world.random, sleep: world.sleep };
+    watch = startNodeWatch({ ...watchWorld, onChange: reports.changed });
     source = watch;
+    claims = startClaimWatch({ ...watchWorld, wanted: () => wantsDeviceClasses(policies.current()) });
     configuration = startConfigurationCheck({
       read: (labels, exceptNamespaces, signal) =>
         readLiveInstallation(client, { name: productName, labels, exceptNamespaces, signal }),
@@ -162,12 +163,14 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
       metrics.auditLost(records);
     },
   });
+  const classesOf = claims?.classesOf ?? fixedClaims([], 'no cluster is watched');
   const admit = createAdmit({
     rules,
     policy: policies.current,
     nodes,
     pods,
     installedAt: () => configuration?.installedAt(),
+    classesOf,
     now,
     monotonic: world.monotonic,
   });
@@ -189,6 +192,7 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
     policyCheck(policies),
     certificateCheck(certificates.error(), certificates.current().expiresAt, now()),
     nodesCheck(nodes, watch, now() - startedMs),
+    ...claimsChecks(claims, now() - startedMs),
     ...configurationChecks(configuration),
     {
       name: 'audit',
@@ -226,6 +230,8 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   await configuration?.stop();
   await reconciler?.stop();
   await reports?.stop();
+  await claims?.stop();
+  // Closes the client, too.
   await watch?.stop();
   await sink.close();
   file?.close();
@@ -270,37 +276,4 @@ function nodeFigures(
     count: nodes.size,
     ageSeconds: confirmedAtMs === undefined ? undefined : Math.max(0, nowMs - confirmedAtMs) / 1000,
   };
-}
-
-function policyCheck(policies: PolicyStore): Check {
-  const { outcome, error } = policies.status();
-  const digest = policies.current().digest.slice(0, 12);
-  if (outcome === 'success') return { name: 'policy', state: 'ok', detail: `digest ${digest}` };
-  return { name: 'policy', state: 'note', detail: `the file is refused, ${digest} stays in force: ${error}` };
-}
-
-function certificateCheck(error: string, expiresAt: number, nowMs: number): Check {
-  const expires = `expires ${new Date(expiresAt * 1000).toISOString()}`;
-  if (error !== '') return { name: 'certificate', state: 'note', detail: `${expires}; not reloaded: ${error}` };
-  // An expired certificate makes every call fail, but an unready replica would not serve a better one.
-  return { name: 'certificate', state: expiresAt * 1000 < nowMs ? 'note' : 'ok', detail: expires };
-}
-
-/** Never unready for it: taking replicas out of the Service would judge still less. Without an API server there is nothing to compare. */
-function configurationChecks(check: ConfigurationCheck | undefined): readonly Check[] {
-  if (check === undefined) return [];
-  const gaps = check.gaps();
-  if (gaps === undefined) return [{ name: 'configuration', state: 'note', detail: 'not compared yet' }];
-  const [first] = gaps;
-  if (first === undefined) return [{ name: 'configuration', state: 'ok', detail: '' }];
-  const more = gaps.length === 1 ? '' : ` (and ${gaps.length - 1} more)`;
-  return [{ name: 'configuration', state: 'note', detail: `${first.where} ${first.message}${more}` }];
-}
-
-function nodesCheck(source: NodeSource, watch: NodeWatch | undefined, upMs: number): Check {
-  const { state, nodes } = source.snapshot();
-  const error = watch?.status().error ?? '';
-  const detail = `${state}, ${nodes.size} nodes${error === '' ? '' : `; ${error}`}`;
-  if (state === 'synced') return { name: 'nodes', state: 'ok', detail };
-  return { name: 'nodes', state: state === 'unsynced' && upMs < syncPatienceMs ? 'failed' : 'note', detail };
 }

@@ -1,5 +1,6 @@
 import { type Evaluation, evaluate, type Preparation, prepare } from '../policy/evaluate.ts';
 import { toJsonPatch } from '../policy/json-patch.ts';
+import { type ClassesOf, fixedClaims } from '../policy/model/claims.ts';
 import type { PatchOperation } from '../policy/model/edit.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import type { AuditRecord } from '../policy/model/record.ts';
@@ -28,6 +29,8 @@ export interface AdmitContext {
   readonly pods: PodSource;
   /** Since when the API server asks us, in milliseconds of the Unix epoch; undefined while nobody knows. */
   readonly installedAt: () => number | undefined;
+  /** The device classes of resource claims; left out: nobody knows of any. */
+  readonly classesOf?: ClassesOf;
   /** Wall clock, milliseconds of the Unix epoch. */
   readonly now: () => number;
   /** A monotonic clock in milliseconds, for durations. */
@@ -46,7 +49,7 @@ export type Admit = (phase: Phase, request: AdmissionRequest, deadlineMs: number
 
 export function createAdmit(context: AdmitContext): Admit {
   const { rules, nodes } = context;
-  const viewOf = createViewCache();
+  const viewOf = createViewCache(context.classesOf ?? fixedClaims([], 'there are no claims to look in'));
   return (phase, request, deadlineMs) => {
     const startedMs = context.monotonic();
     const nowMs = context.now();
@@ -122,11 +125,11 @@ async function lookUpAll(
 }
 
 /** A view costs a pass over all nodes: it is kept for as long as policy and nodes are the same objects. */
-function createViewCache(): (policy: CompiledPolicy, snapshot: NodeSnapshot) => ClusterView {
+function createViewCache(classesOf: ClassesOf): (policy: CompiledPolicy, snapshot: NodeSnapshot) => ClusterView {
   let last: { policy: CompiledPolicy; nodes: NodeSnapshot['nodes']; view: ClusterView } | undefined;
   return (policy, snapshot) => {
     if (last?.policy !== policy || last.nodes !== snapshot.nodes || last.view.state !== snapshot.state) {
-      last = { policy, nodes: snapshot.nodes, view: createView(policy, snapshot) };
+      last = { policy, nodes: snapshot.nodes, view: createView(policy, snapshot, classesOf) };
     }
     return last.view;
   };

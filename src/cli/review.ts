@@ -4,15 +4,17 @@ import { stringify } from 'yaml';
 import { createAdmit } from '../admission/admit.ts';
 import { createFixedNodes, loadNodesFile } from '../cluster/nodes-file.ts';
 import { compileDefaults, createPolicyParser } from '../config/parse.ts';
+import { fixedClaims } from '../policy/model/claims.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import { offlineNodes, offlinePods } from '../policy/model/snapshot.ts';
 import { rules } from '../policy/rules/index.ts';
 import { isNonConforming, type StandingCluster } from '../policy/standing.ts';
 import { clusterReviewObject, renderClusterReview, reviewCluster } from './cluster-review.ts';
 import { describeFlags, type Flags, helpFlag, parseFlags } from './flags.ts';
+import { readInputClaims } from './input-claims.ts';
 import { type CliIo, describeFileError, exitCodes, UsageError } from './io.ts';
-import { type Judgement, judge } from './judge.ts';
-import { parseManifests } from './manifests.ts';
+import { type Failed, type Judgement, judge } from './judge.ts';
+import { type ManifestObject, parseManifests } from './manifests.ts';
 import { type OutputFormat, outputFormats, renderJudgements } from './render.ts';
 
 const flags: Flags = {
@@ -67,7 +69,8 @@ Usage:
 Without -f every node that exists is held against the guide: each requirement that it does not meet or does not show, and a matrix of
 all. With --kubeconfig also the workflow pods that run or wait and leave operator nodes open.
 
-Takes multi-document YAML, JSON, Lists, and whole AdmissionReviews. Kinds that no rule covers are listed as not judged.
+Takes multi-document YAML, JSON, Lists, and whole AdmissionReviews. Kinds that no rule covers are listed as not judged. A resource claim
+that a pod refers to is known if it is in the input, whatever its file; a cluster is not asked for it.
 
 Flags:
 ${describeFlags(flags)}
@@ -107,6 +110,13 @@ export async function review(args: readonly string[], io: CliIo): Promise<number
   if (files.length === 0 && cluster !== undefined) return printCluster(cluster, policy, format, io);
   const nodes =
     cluster === undefined ? offlineNodes : createFixedNodes(new Map(cluster.nodes.map((node) => [node.name, node])));
+  const namespace = parsed.string('namespace') ?? 'default';
+  const inputs = await readAll(files, io);
+  const { claims, failed } = readInputClaims(
+    inputs.flatMap((input) => ('outcome' in input ? [] : [input])),
+    namespace,
+  );
+  const classesOf = fixedClaims(claims, 'it is not in the input');
   const options = {
     admit: createAdmit({
       rules,
@@ -114,25 +124,18 @@ export async function review(args: readonly string[], io: CliIo): Promise<number
       nodes,
       pods: offlinePods,
       installedAt: () => undefined,
+      classesOf,
       now: io.now,
       monotonic: io.now,
     }),
     policy,
     nodes,
-    namespace: parsed.string('namespace') ?? 'default',
+    namespace,
     requester: { username: parsed.string('as') ?? '', groups: parsed.strings('as-group') },
   };
   const judgements: Judgement[] = [];
-  for (const file of files) {
-    for (const { name, text, error } of await readInputs(file, io)) {
-      if (error !== undefined) {
-        judgements.push({ outcome: 'failed', source: name, message: error });
-        continue;
-      }
-      const { objects, problems } = parseManifests(text, name);
-      for (const { source, message } of problems) judgements.push({ outcome: 'failed', source, message });
-      for (const object of objects) judgements.push(await judge(object, options));
-    }
+  for (const input of inputs) {
+    judgements.push('outcome' in input ? input : (failed.get(input) ?? (await judge(input, options))));
   }
   io.stdout(renderJudgements(judgements, format));
   return exitCodeOf(judgements);
@@ -189,6 +192,23 @@ export async function readText(file: string): Promise<string> {
   } catch (error) {
     throw new UsageError(describeFileError(file, error));
   }
+}
+
+/** Every object of the input, and what could not be read of it, in its order. */
+async function readAll(files: readonly string[], io: CliIo): Promise<readonly (ManifestObject | Failed)[]> {
+  const inputs: (ManifestObject | Failed)[] = [];
+  for (const file of files) {
+    for (const { name, text, error } of await readInputs(file, io)) {
+      if (error !== undefined) {
+        inputs.push({ outcome: 'failed', source: name, message: error });
+        continue;
+      }
+      const { objects, problems } = parseManifests(text, name);
+      for (const { source, message } of problems) inputs.push({ outcome: 'failed', source, message });
+      for (const object of objects) inputs.push(object);
+    }
+  }
+  return inputs;
 }
 
 interface Input {

@@ -1,6 +1,6 @@
 import { loadKubeconfigAccess } from '../cluster/access.ts';
 import { type ApiClient, createApiClient } from '../cluster/api-client.ts';
-import { defaultIdleTimeoutMs } from '../cluster/node-watch.ts';
+import { defaultIdleTimeoutMs } from '../cluster/resource-watch.ts';
 
 /** Does something with a cluster's API server, and closes the connection whatever comes of it. @throws AccessError for a bad kubeconfig. */
 export async function withCluster<T>(kubeconfig: string, use: (client: ApiClient) => Promise<T>): Promise<T> {

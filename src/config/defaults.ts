@@ -28,6 +28,7 @@ export function defaultPolicy(rules: readonly BoundRule[]): Policy {
         match: {
           resources: ['nvidia.com/gpu', 'nvidia.com/gpu.shared', 'nvidia.com/mig-*'],
           podAnnotations: ['gpu-fraction', 'gpu-memory'],
+          deviceClasses: ['gpu.nvidia.com', 'mig.nvidia.com'],
         },
         nodeType: 'gpu',
         tolerations: [

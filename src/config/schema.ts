@@ -52,6 +52,7 @@ const match: JsonSchema = {
     podLabels: labelMap('All of these labels.'),
     resources: strings('Globs over resources requested or limited above zero.'),
     podAnnotations: names('Keys of annotations.', 'labelKey'),
+    deviceClasses: names('Names of device classes that a resource claim of the pod asks for.', 'dnsSubdomain'),
   },
 };
 

@@ -1,3 +1,4 @@
+import { claimGroup } from '../policy/model/read-claim.ts';
 import {
   admissionPort,
   eventNamespace,
@@ -41,6 +42,12 @@ export function buildWorkload(installation: Installation, policyText: string): r
       rules: [
         // list and watch for the index, get for the look-up of a node that it lacks, patch for its mark and annotation.
         { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] },
+        // The device classes of the claims that pods refer to.
+        {
+          apiGroups: [claimGroup],
+          resources: ['resourceclaims', 'resourceclaimtemplates'],
+          verbs: ['list', 'watch'],
+        },
         // Whether the API server sends what the policy covers.
         {
           apiGroups: ['admissionregistration.k8s.io'],

@@ -1,5 +1,6 @@
 import { endOfDay } from './exemptions.ts';
 import type { CompiledPolicy } from './model/policy.ts';
+import { wantsDeviceClasses } from './placement/profile.ts';
 import type { BoundRule, Lack } from './rule.ts';
 
 /** Everything that a good policy leaves open, in the order of the file: what an installer should know before it is relied on. */
@@ -9,6 +10,7 @@ export function lacksOf(policy: CompiledPolicy, rules: readonly BoundRule[], now
     ...workflowLacks(policy),
     ...operatorLacks(policy),
     ...profileLacks(policy),
+    ...claimLacks(policy),
     ...rules.flatMap((rule) => [...enforcementLacks(policy, rule), ...rule.lacks(policy.policy)]),
     ...exemptionLacks(policy, nowMs),
   ];
@@ -63,6 +65,18 @@ function profileLacks({ policy }: CompiledPolicy): readonly Lack[] {
           },
         ],
   );
+}
+
+/** A file from before device classes were known lists its profiles without them. */
+function claimLacks(compiled: CompiledPolicy): readonly Lack[] {
+  const index = compiled.policy.profiles.findIndex(({ nodeType }) => nodeType === 'gpu');
+  if (index === -1 || wantsDeviceClasses(compiled)) return [];
+  return [
+    {
+      path: ['profiles', index, 'match', 'deviceClasses'],
+      message: 'is empty: a pod that gets its GPU by a resource claim is not seen to ask for one',
+    },
+  ];
 }
 
 /** Groups that nearly every user or service account is in. */

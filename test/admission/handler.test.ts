@@ -158,6 +158,16 @@ describe('what cannot be judged is a 400 with the reason, and the next review is
       'spec.containers[0].resources.limits[nvidia.com/gpu]: "None" is no quantity',
     ],
     [
+      'resource claims that are no list',
+      review({ object: podWith({ resourceClaims: {} }) }),
+      'request.object.spec.resourceClaims: must be a list, not an object',
+    ],
+    [
+      'a resource claim whose name is a number',
+      review({ object: podWith({ resourceClaims: [{ resourceClaimName: 7 }] }) }),
+      'request.object.spec.resourceClaims[0].resourceClaimName: must be a string, not a number',
+    ],
+    [
       'a term of a wrong type',
       review({
         object: podWith({

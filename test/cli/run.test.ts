@@ -117,6 +117,31 @@ describe('review', () => {
     expect(stdout).toContain('pod/y in apps');
   });
 
+  it('knows the resource claims of the input, in whatever file; says so of one that is not there', async () => {
+    const claiming = {
+      ...good,
+      spec: { ...good.spec, resourceClaims: [{ name: 'r', resourceClaimTemplateName: 'gpu' }] },
+    };
+    const template = (requests: unknown): object => ({
+      apiVersion: 'resource.k8s.io/v1',
+      kind: 'ResourceClaimTemplate',
+      metadata: { name: 'gpu' },
+      spec: { spec: { devices: { requests } } },
+    });
+    const pod = put('a.yaml', claiming);
+    const claim = put('b.yaml', template([{ name: 'r', exactly: { deviceClassName: 'gpu.nvidia.com' } }]));
+    const both = await runCli(['review', '-f', pod, '-f', claim, '-n', 'osmo-workflows']);
+    expect(both.code).toBe(0);
+    expect(both.stdout).toContain('node-type: gpu');
+    const alone = await runCli(['review', '-f', pod]);
+    expect(alone.code).toBe(0);
+    expect(alone.stdout).toContain('is unknown (it is not in the input)');
+    expect(alone.stdout).toContain('(placement/claim-unknown)');
+    const broken = await runCli(['review', '-f', put('c.yaml', template('all')), '-f', pod]);
+    expect(broken.code).toBe(2);
+    expect(broken.stdout).toContain('ResourceClaimTemplate.spec.spec.devices.requests: must be a list');
+  });
+
   it('shows the guide as a node shows it', async () => {
     const { stdout } = await runCli([
       'review',

@@ -55,6 +55,16 @@ describe('what a good policy leaves open', () => {
     ],
     [{ nodes: { operatorTaints: [] } }, 'nodes.operatorTaints is empty: no toleration is ever refused'],
     [
+      {
+        profiles: [
+          { name: 'jetson', match: { platforms: ['j'] }, nodeType: 'jetson', tolerations: [] },
+          { name: 'gpu', match: { resources: ['nvidia.com/gpu'] }, nodeType: 'gpu', tolerations: [] },
+          { name: 'compute', match: {}, tolerations: [] },
+        ],
+      },
+      'profiles[1].match.deviceClasses is empty: a pod that gets its GPU by a resource claim is not seen',
+    ],
+    [
       { exemptions: [{ reason: 'all', groups: ['system:authenticated'] }] },
       'exemptions[0].groups hold system:authenticated: nearly everybody is exempt',
     ],

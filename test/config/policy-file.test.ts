@@ -276,6 +276,11 @@ describe('a contradiction is refused with both places named', () => {
       ['profiles[1].nodeType', 'profiles[0].match.nodeTypes, line 4'],
     ],
     [
+      'a device class of two profiles',
+      `${head}profiles:\n  - {name: a, match: {deviceClasses: [x]}, tolerations: []}\n  - {name: b, match: {deviceClasses: [y, x]}, tolerations: []}\n  - {name: c, match: {}, tolerations: []}\n`,
+      ['profiles[1].match.deviceClasses[1]', 'profiles[0].match.deviceClasses, line 4', 'never b'],
+    ],
+    [
       'an exemption by podSelector alone',
       `${head}exemptions:\n  - {reason: x, podSelector: {a: b}}\n`,
       ['podSelector alone is refused'],

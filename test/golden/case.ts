@@ -23,6 +23,8 @@ export interface Case {
     readonly policy?: KubeObject;
     /** `cluster` = the whole fixture cluster; else nodes as in `input`. Left out: offline. */
     readonly nodes?: 'cluster' | readonly NodeEntry[];
+    /** ResourceClaims and ResourceClaimTemplates that are there. */
+    readonly claims?: readonly KubeObject[];
     readonly user?: string;
     readonly groups?: readonly string[];
     /** An UPDATE of this object, given as in `input`; left out: a CREATE. */

@@ -5,7 +5,9 @@ import { createFixedNodes, parseNodes } from '../../src/cluster/nodes-file.ts';
 import { createPolicyParser } from '../../src/config/parse.ts';
 import { conformanceFacts } from '../../src/policy/facts/conformance.ts';
 import type { Reason } from '../../src/policy/facts/reasons.ts';
+import { type ClassesOf, fixedClaims } from '../../src/policy/model/claims.ts';
 import type { CompiledPolicy } from '../../src/policy/model/policy.ts';
+import { claimKindOf, readClaim } from '../../src/policy/model/read-claim.ts';
 import { readRequest } from '../../src/policy/model/read-request.ts';
 import type { AuditRecord } from '../../src/policy/model/record.ts';
 import type { Phase } from '../../src/policy/model/request.ts';
@@ -44,12 +46,23 @@ export function worldOf(golden: Case): World {
       nodes,
       pods: offlinePods,
       installedAt: () => undefined,
+      classesOf: knownClaims(golden),
       now: () => nowMs,
       monotonic: () => 0,
     }),
     policy,
     nodes,
   };
+}
+
+/** Claims as the watch reads them. */
+function knownClaims({ context }: Case): ClassesOf {
+  const claims = (context?.claims ?? []).map((claim) => {
+    const kind = claimKindOf(String(claim.apiVersion), String(claim.kind));
+    if (kind === undefined) throw new Error('no claim');
+    return readClaim(kind, claim);
+  });
+  return fixedClaims(claims, 'there is none of that name');
 }
 
 /** Nodes as a --nodes file gives them. */
@@ -163,6 +176,9 @@ export async function throughCli(
     '--config',
     directory.write('policy.yaml', policyText(golden)),
   ];
+  const claims = golden.context?.claims;
+  if (claims !== undefined)
+    args.push('-f', directory.write('claims.json', JSON.stringify({ apiVersion: 'v1', kind: 'List', items: claims })));
   if (live !== undefined)
     args.push(
       '--nodes',

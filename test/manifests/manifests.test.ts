@@ -245,6 +245,11 @@ describe('the whole installation', () => {
       [
         { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] },
         {
+          apiGroups: ['resource.k8s.io'],
+          resources: ['resourceclaims', 'resourceclaimtemplates'],
+          verbs: ['list', 'watch'],
+        },
+        {
           apiGroups: ['admissionregistration.k8s.io'],
           resources: ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'],
           resourceNames: ['osmo-admission-webhook'],

@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 export interface FakeNode {
   readonly metadata: {
     readonly name: string;
+    readonly namespace?: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
     readonly creationTimestamp?: string;
@@ -13,6 +14,7 @@ export interface FakeNode {
 }
 
 export interface Watcher {
+  readonly path: string;
   /** Where the watch was asked to start. */
   readonly resourceVersion: string;
   readonly query: URLSearchParams;
@@ -36,7 +38,7 @@ export interface FakeWrite {
 
 type Misbehave = (request: IncomingMessage, response: ServerResponse) => boolean;
 
-/** An API server of nodes and Leases only, on a loopback port, that can be told to misbehave. It shares nothing with the product's client. */
+/** An API server of nodes and Leases, and of what a test adds, on a loopback port, that can be told to misbehave. It shares nothing with the product's client. */
 export class FakeApiServer {
   readonly requests: string[] = [];
   readonly writes: FakeWrite[] = [];
@@ -46,6 +48,8 @@ export class FakeApiServer {
   readonly leases = new Map<string, FakeNode>();
   /** Given to a Lease that is made. */
   creationTimestamp = '2026-11-25T10:00:00Z';
+  /** Lists of other resources by path; below `/apis/resource.k8s.io/` a path that is not here is not served. */
+  readonly others = new Map<string, FakeNode[]>();
   resourceVersion = 100;
   pageSize = 2;
   token: string | undefined;
@@ -77,6 +81,11 @@ export class FakeApiServer {
       status(response, 401, 'Unauthorized');
       return;
     }
+    const items = this.others.get(url.pathname) ?? this.nodes;
+    if (items === this.nodes && url.pathname.startsWith('/apis/resource.k8s.io/')) {
+      response.writeHead(404, { 'Content-Type': 'text/plain' }).end('404 page not found\n');
+      return;
+    }
     if (url.searchParams.get('watch') === 'true') {
       this.watch(url, response);
       return;
@@ -99,13 +108,12 @@ export class FakeApiServer {
       return;
     }
     const from = Number(url.searchParams.get('continue') ?? 0);
-    const items = this.nodes.slice(from, from + this.pageSize);
-    const more = from + this.pageSize < this.nodes.length ? { continue: String(from + this.pageSize) } : {};
+    const more = from + this.pageSize < items.length ? { continue: String(from + this.pageSize) } : {};
     json(response, 200, {
-      kind: 'NodeList',
+      kind: 'List',
       apiVersion: 'v1',
       metadata: { resourceVersion: String(this.resourceVersion), ...more },
-      items,
+      items: items.slice(from, from + this.pageSize),
     });
   }
 
@@ -152,6 +160,7 @@ export class FakeApiServer {
     response.writeHead(200, { 'Content-Type': 'application/json' });
     response.flushHeaders();
     this.watchers.push({
+      path: url.pathname,
       resourceVersion: url.searchParams.get('resourceVersion') ?? '',
       query: url.searchParams,
       event: (type, object) => void response.write(`${JSON.stringify({ type, object })}\n`),

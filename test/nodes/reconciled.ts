@@ -1,12 +1,12 @@
 import { stringify } from 'yaml';
 import { createApiClient } from '../../src/cluster/api-client.ts';
 import { createLease, type Lease } from '../../src/cluster/lease.ts';
-import { createNodeIndex } from '../../src/cluster/node-index.ts';
 import { type Reconciler, startQuarantineReconciler } from '../../src/cluster/quarantine-reconciler.ts';
+import { createWatchIndex } from '../../src/cluster/watch-index.ts';
 import { createPolicyParser } from '../../src/config/parse.ts';
 import { markLabel, verifiedAnnotation } from '../../src/policy/model/node.ts';
 import type { CompiledPolicy } from '../../src/policy/model/policy.ts';
-import { readNode } from '../../src/policy/model/read-node.ts';
+import { readNode, sameNode } from '../../src/policy/model/read-node.ts';
 import type { SnapshotState } from '../../src/policy/model/snapshot.ts';
 import { rules } from '../../src/policy/rules/index.ts';
 import { isQuarantineExempt } from '../../src/policy/standing.ts';
@@ -118,7 +118,7 @@ export async function startReconciled(nodes: readonly FakeNode[], given: Partial
     { idleTimeoutMs: 1_000 },
   );
   const world: World = { policy: policyOf(), state: 'synced', installed: true, lagging: false, ...given };
-  const index = createNodeIndex();
+  const index = createWatchIndex({ same: sameNode });
   const lines: LogLine[] = [];
   const outcomes: string[] = [];
   const pace = createPace();
@@ -131,8 +131,9 @@ export async function startReconciled(nodes: readonly FakeNode[], given: Partial
     lease: leaseOf('ours'),
     nodes: {
       snapshot() {
-        if (!world.lagging) index.replace(server.nodes.map((node) => readNode(node, 'Node')));
-        return { state: world.state, nodes: index.nodes(), resourceVersion: '', confirmedAtMs: pace.now() };
+        if (!world.lagging)
+          index.replace(new Map(server.nodes.map((node) => [node.metadata.name, readNode(node, 'Node')])));
+        return { state: world.state, nodes: index.all(), resourceVersion: '', confirmedAtMs: pace.now() };
       },
       lookUp: () => Promise.reject(new Error('not asked')),
     },

@@ -4,13 +4,14 @@ import { stringify } from 'yaml';
 import { type Admission, createAdmit } from '../../src/admission/admit.ts';
 import { parseNodes } from '../../src/cluster/nodes-file.ts';
 import { createPolicyParser } from '../../src/config/parse.ts';
+import type { ClaimClasses } from '../../src/policy/model/claims.ts';
 import type { CompiledPolicy } from '../../src/policy/model/policy.ts';
 import { readRequest } from '../../src/policy/model/read-request.ts';
 import type { Phase } from '../../src/policy/model/request.ts';
 import { offlinePods, type SnapshotState } from '../../src/policy/model/snapshot.ts';
 import { rules } from '../../src/policy/rules/index.ts';
 import { apply } from '../support/json-patch.ts';
-import { cluster, pod } from './arbitraries.ts';
+import { claimUniverse, cluster, pod } from './arbitraries.ts';
 import { canRunOn, isOperator } from './naive-scheduler.ts';
 
 const parser = createPolicyParser({ rules });
@@ -29,15 +30,26 @@ const policies: readonly CompiledPolicy[] = [
   }),
   policyOf({ nodes: { types: { other: 'gpu' } } }),
   policyOf({ nodes: { types: { operator: null } } }),
+  policyOf({
+    profiles: [
+      { name: 'nic', match: { deviceClasses: ['nic.example.com'] }, nodeType: 'compute', tolerations: [] },
+      { name: 'all', match: {}, tolerations: [] },
+    ],
+  }),
 ];
 
 interface World {
   readonly policy: CompiledPolicy;
   readonly nodes: readonly object[];
   readonly state?: SnapshotState;
+  readonly claims?: Readonly<Record<string, ClaimClasses>>;
 }
 
-function ask({ policy, nodes, state = 'synced' }: World, phase: Phase, object: unknown): Admission {
+function ask(
+  { policy, nodes, state = 'synced', claims = claimUniverse }: World,
+  phase: Phase,
+  object: unknown,
+): Admission {
   const known = parseNodes(JSON.stringify({ apiVersion: 'v1', kind: 'NodeList', items: nodes }), 'nodes.json');
   const snapshot = { state, nodes: known, resourceVersion: '1', confirmedAtMs: 0 };
   const admit = createAdmit({
@@ -47,6 +59,7 @@ function ask({ policy, nodes, state = 'synced' }: World, phase: Phase, object: u
     nodes: { snapshot: () => snapshot, lookUp: () => Promise.resolve({ state: 'absent' }) },
     pods: offlinePods,
     installedAt: () => undefined,
+    classesOf: (_namespace, { name }) => claims[name] ?? { state: 'off' },
     now: () => 1_000,
     monotonic: () => 0,
   });
@@ -132,6 +145,23 @@ describe('admission of any pod', () => {
           expect(warning).not.toMatch(/[\n\r\t]/);
           expect(warning.length).toBeLessThanOrEqual(120);
         }
+      }),
+      runs,
+    );
+  });
+
+  it('places a claim of a GPU class as a request for a GPU, and one that is unknown or off as none', () => {
+    const without = ({ spec, ...rest }: object & { spec: object }, more: object): object => ({
+      ...rest,
+      spec: { ...spec, resourceClaims: null, ...more },
+    });
+    const claimOf = (name: string): object => ({ resourceClaims: [{ name: 'r', resourceClaimTemplateName: name }] });
+    fc.assert(
+      fc.property(known, ([object, nodes]) => {
+        const patchOf = (more: object): unknown =>
+          ask({ policy: defaults, nodes }, 'mutate', without(object, more)).patch;
+        expect(patchOf(claimOf('gpu'))).toEqual(patchOf({ resources: { limits: { 'nvidia.com/gpu': '1' } } }));
+        for (const name of ['nic', 'late', 'absent']) expect(patchOf(claimOf(name))).toEqual(patchOf({}));
       }),
       runs,
     );

@@ -102,6 +102,20 @@ const resources = fc.record(
 
 const container = fc.record({ name: fc.constant('c'), resources }, { requiredKeys: ['name'], noNullPrototype: true });
 
+/** What is known of each claim that a pod here may refer to. */
+export const claimUniverse = {
+  gpu: { state: 'found', classes: ['gpu.nvidia.com', 'nic.example.com'] },
+  nic: { state: 'found', classes: ['nic.example.com'] },
+  late: { state: 'unknown', why: 'there is none of that name' },
+} as const;
+
+const claimName = fc.constantFrom(...Object.keys(claimUniverse));
+const podClaim = fc.oneof(
+  fc.record({ name: fc.constant('r'), resourceClaimName: claimName }, { noNullPrototype: true }),
+  fc.record({ name: fc.constant('r'), resourceClaimTemplateName: claimName }, { noNullPrototype: true }),
+  fc.constant({ name: 'r' }),
+);
+
 /** A pod in a workflow namespace; each optional field is there, absent, empty or null. */
 export const pod = fc.record({
   apiVersion: fc.constant('v1'),
@@ -132,6 +146,7 @@ export const pod = fc.record({
       tolerations: fc.oneof(fc.constant(null), fc.array(toleration, { maxLength: 3 })),
       affinity,
       nodeName: fc.constantFrom('', 'n0', 'n1', 'n9'),
+      resourceClaims: fc.oneof(fc.constant(null), fc.array(podClaim, { maxLength: 2 })),
       schedulerName: fc.constantFrom('kai-scheduler', 'default-scheduler', 'skipped'),
     },
     { requiredKeys: ['containers'], noNullPrototype: true },

@@ -1,6 +1,7 @@
 import type { Labels } from '../kube/labels.ts';
 import type { NodeSelectorTerm } from '../kube/node-selector.ts';
 import type { Toleration } from '../kube/taint.ts';
+import type { ClaimReference } from './claims.ts';
 
 /** Where a pod may land, in the scheduler's terms. Rules never read a Pod: they read this. */
 export interface Placement {
@@ -16,6 +17,8 @@ export interface Placement {
 export interface Demands {
   /** Names of the resources that a container, init container or the pod itself requests or limits above zero. */
   readonly resources: readonly string[];
+  /** Resource claims that the pod refers to; which device classes they ask for, the view knows. */
+  readonly claims: readonly ClaimReference[];
   readonly schedulerName: string;
 }
 

@@ -1,6 +1,7 @@
 import type { Glob } from '../kube/glob.ts';
 import type { Labels } from '../kube/labels.ts';
 import type { TaintPattern, Toleration } from '../kube/taint.ts';
+import type { ClassesOf } from './claims.ts';
 import type { Enforcement } from './finding.ts';
 import type { Workload } from './placement.ts';
 
@@ -59,6 +60,8 @@ export interface ProfileMatch {
   readonly resources?: readonly string[];
   /** Keys of annotations. */
   readonly podAnnotations?: readonly string[];
+  /** Names of device classes that a resource claim of the pod asks for. */
+  readonly deviceClasses?: readonly string[];
 }
 
 export interface Exemption {
@@ -105,8 +108,8 @@ export interface CompiledExemption {
 
 export interface CompiledProfile {
   readonly profile: Profile;
-  readonly matches: (pod: Workload) => boolean;
-  /** Globs of `match.resources`, to tell whether a live node offers one. */
+  readonly matches: (pod: Workload, classesOf: ClassesOf) => boolean;
+  /** Globs of `match.resources` and of the resources that stand for its device classes, to tell whether a live node offers one. */
   readonly resources: readonly Glob[];
   /** Label values that mean the profile's node type, sorted. */
   readonly values: readonly string[];

@@ -1,6 +1,7 @@
 import type { NodeSelectorTerm, Requirement } from '../kube/node-selector.ts';
 import { isPositiveQuantity } from '../kube/quantity.ts';
 import type { Toleration } from '../kube/taint.ts';
+import type { ClaimReference } from './claims.ts';
 import type { LivePod, Placement, Workload } from './placement.ts';
 import {
   field,
@@ -87,6 +88,7 @@ function readPodBody(pod: JsonObject, path: string): Omit<Workload, 'path' | 'na
     placement: readPlacement(spec, `${path}.spec`),
     demands: {
       resources: readResources(spec, `${path}.spec`),
+      claims: readClaims(spec, `${path}.spec`),
       schedulerName: readString(field(spec, 'schedulerName'), `${path}.spec.schedulerName`) ?? 'default-scheduler',
     },
     gated: readList(field(spec, 'schedulingGates'), `${path}.spec.schedulingGates`).length > 0,
@@ -170,6 +172,22 @@ function readResources(spec: JsonObject, path: string): readonly string[] {
   }
   addResources(names, field(spec, 'resources'), `${path}.resources`);
   return [...names];
+}
+
+const noClaims: readonly ClaimReference[] = [];
+
+/** An entry names one of the two (Kubernetes 1.31 and later); the API server refuses one that names none. */
+function readClaims(spec: JsonObject, path: string): readonly ClaimReference[] {
+  const entries = readList(field(spec, 'resourceClaims'), `${path}.resourceClaims`);
+  if (entries.length === 0) return noClaims;
+  return entries.flatMap((value, i): ClaimReference[] => {
+    const at = `${path}.resourceClaims[${i}]`;
+    const entry = readObject(value, at);
+    const template = readString(field(entry, 'resourceClaimTemplateName'), `${at}.resourceClaimTemplateName`);
+    if (template !== undefined) return [{ kind: 'ResourceClaimTemplate', name: template }];
+    const claim = readString(field(entry, 'resourceClaimName'), `${at}.resourceClaimName`);
+    return claim === undefined ? [] : [{ kind: 'ResourceClaim', name: claim }];
+  });
 }
 
 function addResources(names: Set<string>, value: unknown, path: string): void {

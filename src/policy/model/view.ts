@@ -1,5 +1,6 @@
 import { label } from '../kube/labels.ts';
 import type { Taint } from '../kube/taint.ts';
+import type { ClassesOf } from './claims.ts';
 import type { Node } from './node.ts';
 import type { CompiledPolicy, NodeType } from './policy.ts';
 import type { NodeSnapshot, SnapshotState } from './snapshot.ts';
@@ -17,6 +18,8 @@ export interface ClusterView {
   findWorkflowNode(key: string, test: (node: Node) => boolean): Node | undefined;
   /** There are live nodes, and each is an operator node. */
   onlyOperatorNodes(): boolean;
+  /** The device classes of a claim that a pod refers to. Claims come and go faster than nodes: their answers are those of the moment, and not kept. */
+  readonly classesOf: ClassesOf;
 }
 
 /** The type of a node by its label; undefined where it is untyped. */
@@ -63,7 +66,7 @@ export function isControlPlane(node: Node, policy: CompiledPolicy): boolean {
   );
 }
 
-export function createView(policy: CompiledPolicy, snapshot: NodeSnapshot): ClusterView {
+export function createView(policy: CompiledPolicy, snapshot: NodeSnapshot, classesOf: ClassesOf): ClusterView {
   const { nodes, state } = snapshot;
   let operators: readonly Node[] | undefined;
   let onlyOperators: boolean | undefined;
@@ -74,6 +77,7 @@ export function createView(policy: CompiledPolicy, snapshot: NodeSnapshot): Clus
     state,
     known: state === 'synced' || state === 'stale',
     nodes,
+    classesOf,
     operatorNodes() {
       operators ??= [...nodes.values()].filter((node) => isOperatorNode(node, policy)).sort(byName);
       return operators;

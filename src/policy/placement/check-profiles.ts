@@ -6,7 +6,13 @@ import { matchesEveryPod, valuesOf } from './profile.ts';
 
 /** Contradictions between profiles, and between a profile and what marks operator nodes. */
 export function checkProfiles(policy: Policy): readonly Contradiction[] {
-  return [...checkOrder(policy), ...checkNames(policy), ...checkNodeTypes(policy), ...checkTolerations(policy)];
+  return [
+    ...checkOrder(policy),
+    ...checkNames(policy),
+    ...checkNodeTypes(policy),
+    ...checkDeviceClasses(policy),
+    ...checkTolerations(policy),
+  ];
 }
 
 function checkOrder({ profiles }: Policy): readonly Contradiction[] {
@@ -75,6 +81,23 @@ function checkNodeTypes({ profiles, nodes }: Policy): readonly Contradiction[] {
     }
   });
   return found;
+}
+
+/** A class that an earlier profile has never reaches a later one. */
+function checkDeviceClasses({ profiles }: Policy): readonly Contradiction[] {
+  return profiles.flatMap((profile, index) =>
+    (profile.match.deviceClasses ?? []).flatMap((name, at): Contradiction[] => {
+      const earlier = profiles.findIndex(({ match }) => match.deviceClasses?.includes(name) === true);
+      if (earlier >= index) return [];
+      return [
+        {
+          path: ['profiles', index, 'match', 'deviceClasses', at],
+          other: ['profiles', earlier, 'match', 'deviceClasses'],
+          message: `a pod that claims ${name} gets the earlier profile ${profiles[earlier]?.name}, never ${profile.name}: name the class in one of the two`,
+        },
+      ];
+    }),
+  );
 }
 
 function checkTolerations(policy: Policy): readonly Contradiction[] {

@@ -43,7 +43,7 @@ export function place(
   skipSchedulers: ReadonlySet<string>,
   view: ClusterView,
 ): Placed {
-  const profile = policy.profiles.find(({ matches }) => matches(pod));
+  const profile = policy.profiles.find(({ matches }) => matches(pod, view.classesOf));
   // The policy file is refused without a last profile that matches every pod.
   if (profile === undefined) throw new Error('no profile matches the pod: the policy was not checked');
   const exclusion = exclusionOf(policy);

@@ -9,7 +9,8 @@ import { isTemplate } from '../model/request.ts';
 import type { ClusterView } from '../model/view.ts';
 import { checkProfiles } from '../placement/check-profiles.ts';
 import { exclusionEdits, exclusionOf, type Placed, place } from '../placement/place.ts';
-import { platformLabel } from '../placement/profile.ts';
+import { claimedClass, platformLabel } from '../placement/profile.ts';
+import { unknownClaims } from '../placement/unknown-claims.ts';
 import { type Contradiction, defineRule, enforcementSchema, nothing, type RuleResult } from '../rule.ts';
 import { templateEnforcement, templateMatches, withCeiling } from '../templates.ts';
 import { isMirrorPod, isWorkflowPod } from '../workflow-pod.ts';
@@ -81,6 +82,11 @@ export const placement = defineRule<Settings, Compiled>({
       summary: 'Every live node is an operator node, so the exclusion leaves the pod nowhere to run.',
       fix: 'Add compute, gpu or jetson nodes; on a single-machine cluster map the node’s label value to shared (nodes.types).',
     },
+    'claim-unknown': {
+      summary:
+        'The pod refers to a resource claim that is not there yet or cannot be read, so it was placed as one that claims no device.',
+      fix: 'Create the ResourceClaimTemplate or ResourceClaim before the pod; where it is there, see the line claims of /readyz.',
+    },
     'not-injected': {
       summary:
         'The pod lacks what placement would inject: placement does not patch under this enforcement, or the patch was skipped or undone.',
@@ -135,7 +141,7 @@ function report(pod: Workload, placed: Placed, policy: CompiledPolicy, view: Clu
       rule: id,
       reason: 'conflict',
       field,
-      message: `${field} rules out ${wanted}, which the profile ${profile.name} needs (${whyProfile(pod, placed)}): remove it, or do not ask for what that profile stands for`,
+      message: `${field} rules out ${wanted}, which the profile ${profile.name} needs (${whyProfile(pod, placed, view)}): remove it, or do not ask for what that profile stands for`,
       short: `${field} rules out ${wanted}, needed by profile ${profile.name}`,
     });
   }
@@ -145,7 +151,7 @@ function report(pod: Workload, placed: Placed, policy: CompiledPolicy, view: Clu
         rule: id,
         reason: 'no-node',
         field: `${spec}.nodeSelector`,
-        message: `no live node has ${wanted}, which the profile ${profile.name} needs (${whyProfile(pod, placed)}): add or label such a node`,
+        message: `no live node has ${wanted}, which the profile ${profile.name} needs (${whyProfile(pod, placed, view)}): add or label such a node`,
         short: `no live node has ${wanted} (profile ${profile.name})`,
       });
     }
@@ -174,6 +180,20 @@ function report(pod: Workload, placed: Placed, policy: CompiledPolicy, view: Clu
       atMost: 'warn',
     });
   }
+  const unknown = unknownClaims(pod, placed.profile, policy, view.classesOf);
+  if (unknown !== undefined) {
+    const { first, count, why, missed } = unknown;
+    const name = `${first.kind} ${clip(first.name, 63)}`;
+    const more = count > 1 ? ` and ${count - 1} more` : '';
+    findings.push({
+      rule: id,
+      reason: 'claim-unknown',
+      field: `${spec}.resourceClaims`,
+      message: `${name}${more} in namespace ${clip(pod.namespace, 63)} is unknown (${clip(why, 128)}), so the pod is placed by profile ${profile.name}: if the claim asks for a device class of profile ${missed.profile.name}, create it before the pod`,
+      short: `${first.kind} ${clip(first.name, 32)}${more} unknown: not placed as ${missed.profile.name}`,
+      atMost: 'warn',
+    });
+  }
   if (placed.edits.length > 0) {
     const more = placed.edits.length > maxListedEdits ? `; and ${placed.edits.length - maxListedEdits} more` : '';
     const list = placed.edits.slice(0, maxListedEdits).map(describeEdit).join('; ') + more;
@@ -194,9 +214,11 @@ function report(pod: Workload, placed: Placed, policy: CompiledPolicy, view: Clu
 const maxListedEdits = 8;
 
 /** What made the pod match its profile, for people. */
-function whyProfile(pod: Workload, placed: Placed): string {
+function whyProfile(pod: Workload, placed: Placed, view: ClusterView): string {
   const resource = pod.demands.resources.find((name) => placed.profile.resources.some((glob) => glob(name)));
   if (resource !== undefined) return `it asks for ${clip(resource, 64)}`;
+  const claimed = claimedClass(pod, placed.profile.profile.match.deviceClasses ?? [], view.classesOf);
+  if (claimed !== undefined) return `it claims a device of class ${clip(claimed, 64)}`;
   const platform = label(pod.labels, platformLabel);
   return platform === undefined ? 'see profiles in the policy file' : `${platformLabel} is ${clip(platform, 64)}`;
 }
