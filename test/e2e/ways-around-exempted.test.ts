@@ -186,13 +186,13 @@ describe('the note of an exemption', () => {
     for (const [subresource, spec] of writes) {
       const said = await plane.api.send(
         'PATCH',
-        `${podsOf()}/run/${subresource}`,
+        `${podsOf()}/forged/${subresource}`,
         { metadata: forgedBy, spec },
         { as: author, ...contentTypes.strategic },
       );
       expect(verdict(said)).toBe('admitted');
     }
-    expect(await noteOf('run')).toBeUndefined();
+    expect(await noteOf('forged')).toBeUndefined();
   });
 
   it('that a Binding bears does not count for it, nor afterwards', async () => {
