@@ -6,7 +6,17 @@ import { eventually } from '../cluster/wait.ts';
 import type { KubeObject } from '../support/fixtures.ts';
 import { kubeletPolicy } from './support/policy.ts';
 import { inPlace, kindOf, templateKinds, templateOf, withTemplate } from './support/templates.ts';
-import { author, isExcluded, podsOf, prepareWays, toOps, verdict, workflowLabels, workflows } from './support/ways.ts';
+import {
+  addNode,
+  author,
+  isExcluded,
+  podsOf,
+  prepareWays,
+  toOps,
+  verdict,
+  workflowLabels,
+  workflows,
+} from './support/ways.ts';
 
 /* Templates of pods: what their author is told when they are applied, and that their pods are judged when a controller makes them. */
 
@@ -112,14 +122,15 @@ describe('pods of a template', () => {
     expect(await podsNamed('suspended')).toEqual([]);
   });
 
-  it('have the exclusion though an update of the template took it out', async () => {
-    const exclusion = {
-      nodeAffinity: {
-        requiredDuringSchedulingIgnoredDuringExecution: {
-          nodeSelectorTerms: [{ matchExpressions: [{ key: 'node-type', operator: 'NotIn', values: ['operator'] }] }],
-        },
+  const exclusion = {
+    nodeAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: {
+        nodeSelectorTerms: [{ matchExpressions: [{ key: 'node-type', operator: 'NotIn', values: ['operator'] }] }],
       },
-    };
+    },
+  };
+
+  it('have the exclusion though an update of the template took it out', async () => {
     const metadata = { name: 'open', namespace: workflows };
     const deployment = withTemplate('Deployment', templateOf({ affinity: exclusion }), metadata, { replicas: 1 });
     expect((await kubectl(['create'], deployment)).code).toBe(0);
@@ -134,5 +145,24 @@ describe('pods of a template', () => {
     await eventually('the ReplicaSet cannot make its pod', async () =>
       (await eventOf('ReplicaSet', 'open')).includes('(operator-node-guard/tolerates)'),
     );
+  });
+
+  it('of a DaemonSet are made for each node by name: one without the exclusion is refused on an untainted operator node', async () => {
+    await addNode(plane, 'ops-untainted', 'operator');
+    const daemonSet = async (name: string, spec: object): Promise<void> => {
+      const object = withTemplate('DaemonSet', templateOf(spec, { set: name }), { name, namespace: workflows });
+      expect((await kubectl(['create'], object)).code).toBe(0);
+      await eventually('its pod runs on the compute node', async () =>
+        (await podsNamed(name)).some((pod) => Object(pod.spec).nodeName === 'compute-a'),
+      );
+    };
+    await daemonSet('everywhere', {});
+    await eventually('the other cannot be made', async () =>
+      (await eventOf('DaemonSet', 'everywhere')).includes('names ops-untainted, which is an operator node'),
+    );
+    // Its controller reads the template, which no webhook patches.
+    await daemonSet('excluding', { affinity: exclusion });
+    expect(await eventOf('DaemonSet', 'excluding')).toBe('');
+    expect(await podsNamed('excluding')).toHaveLength(1);
   });
 });

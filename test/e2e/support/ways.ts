@@ -64,7 +64,7 @@ export async function prepareWays(plane: ControlPlane, authors: readonly string[
 }
 
 /** A node that kwok keeps Ready; resolves when the scheduler may use it. */
-async function addNode(
+export async function addNode(
   plane: ControlPlane,
   name: string,
   type: 'operator' | 'compute',
