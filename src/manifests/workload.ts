@@ -48,6 +48,8 @@ export function buildWorkload(installation: Installation, policyText: string): r
           resources: ['resourceclaims', 'resourceclaimtemplates'],
           verbs: ['list', 'watch'],
         },
+        // The pod of a Binding to an operator node, by name and its metadata only: a Binding shows neither its labels nor its exemption.
+        { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
         // Whether the API server sends what the policy covers.
         {
           apiGroups: ['admissionregistration.k8s.io'],

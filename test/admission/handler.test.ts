@@ -278,6 +278,20 @@ describe('odd input that can be judged', () => {
     for (const spec of [pairs, lists]) expect((await ask(review({ object: podWith(spec) }))).status).toBe(200);
   });
 
+  it('judges an update of 80,000 tolerations that adds one: no product of old and new is made', async () => {
+    const { ask, records } = harness();
+    const had = Array.from({ length: 80_000 }, (_, i) => ({ key: `k${i}`, operator: 'Exists' }));
+    const answer = await ask(
+      review({
+        operation: 'UPDATE',
+        oldObject: podWith({ tolerations: had }),
+        object: podWith({ tolerations: [...had, { key: 'ops', operator: 'Exists' }] }),
+      }),
+    );
+    expect(answer.status).toBe(200);
+    expect(records[0]?.findings[0]?.field).toBe('spec.tolerations[80000]');
+  });
+
   it('answers millions of brackets', async () => {
     const { ask } = harness();
     expect((await ask('['.repeat(3_000_000))).status).toBe(400);

@@ -36,6 +36,8 @@ export const operatorNodeGuard = defineRule<Settings, Settings>({
   on: [
     { group: '', resource: 'pods', operations: ['CREATE'] },
     { group: '', resource: 'pods', operations: ['UPDATE'], changes: ['placement', 'workflow-labels'] },
+    // Labels that are sent through the status are stored, too.
+    { group: '', resource: 'pods/status', operations: ['UPDATE'], changes: ['workflow-labels'] },
     { group: '', resource: 'pods/binding', operations: ['CREATE'] },
     { group: '', resource: 'bindings', operations: ['CREATE'] },
     ...templateMatches,
@@ -124,8 +126,8 @@ function judgePod({ pod, old }: PodSubject, { policy, view, lookups }: RuleInput
       findings: [...tolerates(placed, policy, view, () => true), ...selects(placed, policy, view), ...byName.findings],
     };
   }
-  const had = old.placement.tolerations;
-  const isAdded = (toleration: Toleration): boolean => !had.some((other) => sameToleration(other, toleration));
+  const had = new Set(old.placement.tolerations.map(tolerated));
+  const isAdded = (toleration: Toleration): boolean => !had.has(tolerated(toleration));
   const openBefore = selects(asPlacementWouldMakeIt(old, policy, view), policy, view).length > 0;
   const byName = pod.placement.nodeName === old.placement.nodeName ? nothing : bound(placed, policy, lookups);
   return {
@@ -155,13 +157,9 @@ function relabelled(pod: Workload, old: Workload, policy: CompiledPolicy): reado
   ];
 }
 
-function sameToleration(a: Toleration, b: Toleration): boolean {
-  return (
-    a.key === b.key &&
-    (a.operator ?? 'Equal') === (b.operator ?? 'Equal') &&
-    (a.value ?? '') === (b.value ?? '') &&
-    (a.effect ?? '') === (b.effect ?? '')
-  );
+/** What a toleration tolerates: two that say the same differ at most in how long. */
+function tolerated({ key, operator = 'Equal', value = '', effect = '' }: Toleration): string {
+  return JSON.stringify([key ?? '', operator, value, effect]);
 }
 
 /**
