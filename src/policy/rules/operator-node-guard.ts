@@ -2,7 +2,7 @@ import { bound, boundByBinding, isTargetInQuestion } from '../guard/bound.ts';
 import { guardId } from '../guard/guard.ts';
 import { selects } from '../guard/selects.ts';
 import { tolerates } from '../guard/tolerates.ts';
-import type { Toleration } from '../kube/taint.ts';
+import { sameToleration, type Toleration } from '../kube/taint.ts';
 import type { Finding } from '../model/finding.ts';
 import type { Workload } from '../model/placement.ts';
 import type { CompiledPolicy } from '../model/policy.ts';
@@ -153,15 +153,6 @@ function relabelled(pod: Workload, old: Workload, policy: CompiledPolicy): reado
       atMost: 'audit',
     },
   ];
-}
-
-function sameToleration(a: Toleration, b: Toleration): boolean {
-  return (
-    a.key === b.key &&
-    (a.operator ?? 'Equal') === (b.operator ?? 'Equal') &&
-    (a.value ?? '') === (b.value ?? '') &&
-    (a.effect ?? '') === (b.effect ?? '')
-  );
 }
 
 /**
