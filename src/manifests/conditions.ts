@@ -31,7 +31,10 @@ export function templateBearsLabels(keys: readonly string[]): string {
   return `[${places.join(', ')}].exists(l, l.hasValue() && ${JSON.stringify(keys)}.all(k, k in l.value()))`;
 }
 
-/** More tolerations than any pod needs: such a pod is sent unseen, since looking through them could cost more than the API server lets a condition cost, and Ignore would skip us. */
+/**
+ * More tolerations than any pod needs: such a pod is sent unseen. To look through 200,000, which a pod can hold, costs more than the API server lets a
+ * condition cost, and Ignore would skip the webhook.
+ */
 const maxTolerations = 100;
 
 /** True where a pod, at one of these places, has a toleration of one of the keys, or of no key. */

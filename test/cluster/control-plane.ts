@@ -243,6 +243,8 @@ function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [C
       'kube-controller-manager',
       ...component,
       ...['--secure-port', String(managerPort), '--root-ca-file', caFile],
+      // As kubeadm starts it: each controller asks as a service account of its own.
+      '--use-service-account-credentials',
       ...['--service-account-private-key-file', accountsPrivate],
     ],
     'kube-scheduler': [

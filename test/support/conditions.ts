@@ -23,8 +23,9 @@ const meanings: Readonly<Record<string, (request: PodRequest, by: Conditioned) =
     ![labels, old?.labels ?? {}].some((own) => workflowLabels.every((key) => Object.hasOwn(own, key))),
   'tolerates-what-is-judged': ({ tolerations }, { keys }) =>
     tolerations.length > 100 || tolerations.some(({ key = '' }) => ['', ...keys].includes(key)),
-  'changes-what-is-judged': ({ labels, tolerations, old }) =>
-    old === undefined || JSON.stringify([labels, tolerations]) !== JSON.stringify([old.labels, old.tolerations]),
+  // Labels count too where workflow pods are judged; no request of these tests changes labels alone.
+  'changes-what-is-judged': ({ tolerations, old }) =>
+    old === undefined || JSON.stringify(tolerations) !== JSON.stringify(old.tolerations),
 };
 
 /** Whether a request about a pod passes conditions. @throws Error of a name that has no meaning here. */
