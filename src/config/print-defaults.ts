@@ -23,10 +23,11 @@ export function printDefaults(rules: readonly BoundRule[]): string {
     }
     for (const item of contents.items.slice(2)) if (isScalar(item.key)) item.key.spaceBefore = true;
   }
-  // A version is quoted also where YAML would not ask for it: whoever shortens 1.30.0 to 1.30 must not get the number 1.3.
+  // A version is quoted also where YAML would not ask for it: whoever shortens 1.30.0 to 1.30 must not get the number 1.3. So is off, which
+  // YAML 1.1 reads as a boolean.
   visit(document, {
     Scalar(_key, node) {
-      if (typeof node.value === 'string' && /^\d/.test(node.value)) node.type = 'QUOTE_DOUBLE';
+      if (typeof node.value === 'string' && /^(\d|off$)/.test(node.value)) node.type = 'QUOTE_DOUBLE';
     },
   });
   return document.toString({ lineWidth: 0, flowCollectionPadding: false });

@@ -1,4 +1,5 @@
 import type { BoundRule, JsonSchema } from '../policy/rule.ts';
+import { taintsSchema } from '../policy/taint-patterns.ts';
 
 /** The only version there is. An older known one will be converted; an unknown one is refused. */
 export const policyApiVersion = 'osmo-admission/v1alpha1';
@@ -155,26 +156,7 @@ export function policySchema(rules: readonly BoundRule[]): JsonSchema {
             description:
               'Label value: operator, compute, gpu, jetson or shared (serves operator and workflow pods alike). null takes a default away.',
           },
-          operatorTaints: {
-            type: 'array',
-            description:
-              'Taints that mark operator nodes. No value = any value; no effects = NoSchedule and NoExecute.',
-            items: {
-              type: 'object',
-              additionalProperties: false,
-              required: ['key'],
-              properties: {
-                key: labelKey,
-                value: { type: 'string', format: 'labelValue' },
-                effects: {
-                  type: 'array',
-                  minItems: 1,
-                  uniqueItems: true,
-                  items: { enum: ['NoSchedule', 'NoExecute'] },
-                },
-              },
-            },
-          },
+          operatorTaints: taintsSchema('Taints that mark operator nodes.'),
           controlPlane: {
             type: 'object',
             additionalProperties: false,

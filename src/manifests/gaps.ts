@@ -103,9 +103,12 @@ function compareWebhooks(
   return gaps;
 }
 
-/** `kubectl apply` merges this list by name, and leaves in it what others have added. */
-function remedyOf(key: string): string {
-  return key === 'matchConditions' ? 'take out what is too much with `kubectl edit`, which apply does not' : again;
+/** `kubectl apply` merges the list of conditions by name, and leaves in it what others have added. */
+function remedyOf(key: string, need: unknown, has: unknown): string {
+  if (key !== 'matchConditions' || !Array.isArray(need) || !Array.isArray(has)) return again;
+  const wanted = need.map(nameOf);
+  const isAdded = has.some((condition) => !wanted.includes(nameOf(condition)));
+  return isAdded ? 'take out what is too much with `kubectl edit`, which apply does not' : again;
 }
 
 /** Fields as the API server fills them in where a manifest leaves them out (its defaults of admissionregistration.k8s.io/v1). */
@@ -138,7 +141,7 @@ function compareWebhook(
       const need = field(wanted, key) ?? defaults[key];
       const has = field(live, key) ?? defaults[key];
       if (isDeepStrictEqual(ordered(need), ordered(has))) return [];
-      return [{ where: `${where}.${key}`, message: `${differenceOf(key, need, has)}; ${remedyOf(key)}` }];
+      return [{ where: `${where}.${key}`, message: `${differenceOf(key, need, has)}; ${remedyOf(key, need, has)}` }];
     }),
   ];
 }

@@ -1,9 +1,9 @@
 import { atMost } from './enforcement.ts';
 import { checkExemptions, compileExemptions } from './exemptions.ts';
 import type { CompiledPolicy, Policy } from './model/policy.ts';
-import { operatorTaintPatterns } from './operator-taints.ts';
 import { compileProfiles, valuesOf } from './placement/profile.ts';
 import type { BoundRule, Contradiction } from './rule.ts';
+import { taintPatterns } from './taint-patterns.ts';
 
 /** Who the webhook itself is. */
 export interface Own {
@@ -33,7 +33,7 @@ export function compilePolicy(
     workflowLabels: policy.workflowPods.labels,
     operatorValues: valuesOf(policy.nodes, ['operator']),
     sharedValues: valuesOf(policy.nodes, ['shared']),
-    operatorTaints: operatorTaintPatterns(policy),
+    operatorTaints: taintPatterns(policy.nodes.operatorTaints),
     exemptions: compileExemptions(policy, own.namespace),
     profiles: compileProfiles(policy),
     enforcementOf: (rule, reason) => {

@@ -1,5 +1,5 @@
 import { endOfDay } from './exemptions.ts';
-import type { CompiledPolicy } from './model/policy.ts';
+import type { CompiledPolicy, Policy } from './model/policy.ts';
 import { wantsDeviceClasses } from './placement/profile.ts';
 import type { BoundRule, Lack } from './rule.ts';
 
@@ -88,18 +88,26 @@ function enforcementLacks(policy: CompiledPolicy, rule: BoundRule): readonly Lac
   const { id } = rule;
   const enforcement = policy.enforcementOf(id, '');
   if (enforcement === 'enforce') return reasonLacks(policy, rule);
+  // Off by default is what the guide leaves optional.
+  if (enforcement === 'off' && rule.enforcement(withDefaults(policy, rule), '') === 'off') return [];
   const effect = enforcement === 'off' ? 'it judges nothing, and no webhook is registered for it' : 'it denies nothing';
   return [{ path: ['rules', id, 'enforcement'], message: `is ${enforcement}: ${effect}` }];
 }
 
 /** Reasons that the defaults enforce and this policy does not. */
-function reasonLacks(policy: CompiledPolicy, { id, reasons, enforcement, settings }: BoundRule): readonly Lack[] {
-  const byDefault = { ...policy.policy, rules: { ...policy.policy.rules, [id]: settings.defaults } };
+function reasonLacks(policy: CompiledPolicy, rule: BoundRule): readonly Lack[] {
+  const { id, reasons, enforcement } = rule;
+  const byDefault = withDefaults(policy, rule);
   return Object.keys(reasons).flatMap((reason) => {
     const level = policy.enforcementOf(id, reason);
     if (level === 'enforce' || enforcement(byDefault, reason) !== 'enforce') return [];
     return [{ path: ['rules', id, 'enforcement', reason], message: `is ${level}: it denies nothing for this reason` }];
   });
+}
+
+/** The policy with a rule's own defaults. */
+function withDefaults({ policy }: CompiledPolicy, { id, settings }: BoundRule): Policy {
+  return { ...policy, rules: { ...policy.rules, [id]: settings.defaults } };
 }
 
 function exemptionLacks({ policy }: CompiledPolicy, nowMs: number): readonly Lack[] {

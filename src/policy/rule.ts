@@ -22,10 +22,18 @@ export interface RequestMatch {
 
 /**
  * What of an object an UPDATE may change that a rule reads: of a node its labels, taints (not those of its lifecycle, `node.kubernetes.io/…`)
- * and the annotation of quarantine; of a pod what decides where it may land, whether it bears the workflow labels, and the annotation of its
- * exemption; of a workload its template.
+ * and the annotation of quarantine; of a pod what decides where it may land, or its tolerations alone, whether it bears the workflow labels, and the
+ * annotation of its exemption; of a workload its template.
  */
-export type Change = 'labels' | 'taints' | 'verified' | 'placement' | 'workflow-labels' | 'exempted' | 'template';
+export type Change =
+  | 'labels'
+  | 'taints'
+  | 'verified'
+  | 'placement'
+  | 'tolerations'
+  | 'workflow-labels'
+  | 'exempted'
+  | 'template';
 
 /** What a reason means and how to meet it: the source of docs/messages.md. */
 export interface ReasonText {
@@ -91,6 +99,11 @@ export interface Rule<Settings = unknown, Compiled = unknown> {
   readonly reasons: Readonly<Record<string, ReasonText>>;
   /** What the rule derives from its settings once per policy. Called only with a policy without contradictions. */
   readonly compile: (settings: Settings, policy: Policy) => Compiled;
+  /**
+   * For a rule about pods that are no workflow pods: keys of tolerations. Such a pod, or workload, is sent only if it tolerates one of them, or
+   * has a toleration without a key. Left out, the rule is about workflow pods, or about no pods.
+   */
+  readonly tolerationKeys?: (settings: Settings) => readonly string[];
   /** Contradictions inside the rule's settings, or between them and the rest. */
   readonly check: (settings: Settings, policy: Policy) => readonly Contradiction[];
   /** What the settings leave unjudged, beside an enforcement that is lower than enforce. */
@@ -112,8 +125,10 @@ export interface Rule<Settings = unknown, Compiled = unknown> {
 }
 
 /** A rule whose settings have been bound: what the ordered list holds, so that the list needs no type parameters. */
-export interface BoundRule extends Omit<Rule, 'compile' | 'check' | 'lacks' | 'enforcement' | 'phases' | 'evaluate'> {
+export interface BoundRule
+  extends Omit<Rule, 'compile' | 'tolerationKeys' | 'check' | 'lacks' | 'enforcement' | 'phases' | 'evaluate'> {
   readonly compile: (policy: Policy) => unknown;
+  readonly tolerationKeys: ((policy: Policy) => readonly string[]) | undefined;
   readonly check: (policy: Policy) => readonly Contradiction[];
   readonly lacks: (policy: Policy) => readonly Lack[];
   readonly enforcement: (policy: Policy, reason: string) => Enforcement;
@@ -127,9 +142,11 @@ export interface BoundRule extends Omit<Rule, 'compile' | 'check' | 'lacks' | 'e
  */
 export function defineRule<Settings, Compiled>(rule: Rule<Settings, Compiled>): BoundRule {
   const settingsOf = (policy: Policy): Settings => policy.rules[rule.id] as Settings;
+  const { tolerationKeys } = rule;
   return {
     ...rule,
     compile: (policy) => rule.compile(settingsOf(policy), policy),
+    tolerationKeys: tolerationKeys && ((policy) => tolerationKeys(settingsOf(policy))),
     check: (policy) => rule.check(settingsOf(policy), policy),
     lacks: (policy) => rule.lacks?.(settingsOf(policy), policy) ?? [],
     enforcement: (policy, reason) => rule.enforcement(settingsOf(policy), reason),

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { serverName } from '../../scripts/server-process.ts';
 import { createSelfSigned, type SelfSigned } from '../../src/server/self-signed.ts';
 import type { Binaries } from './binaries.ts';
-import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { type ControlPlane, runCommand, startControlPlane } from './control-plane.ts';
 import { createReplica, type Replica } from './replica.ts';
 import { osmoObjects, stubs } from './stubs.ts';
 import { eventually } from './wait.ts';
 
 /*
- * The webhook in a test cluster, as it ships: `webhook-config/` applied unedited, the server with the rights of its own service account.
+ * The webhook in a test cluster, as it ships: `webhook-config/`, or what `manifests` prints, applied unedited, the server with the rights of its own service account.
  * Two things stand in for what is not there: the Service becomes an ExternalName to this machine, and what cert-manager would do
  * (a certificate, and caBundle where its annotation asks for it) is done here.
  */
@@ -34,8 +34,10 @@ export interface Installation extends Replica {
 }
 
 export interface InstallOptions {
-  /** The policy file; the webhook configurations are those of the defaults. */
+  /** The policy file. */
   readonly policy: string;
+  /** Applies what `osmo-admission manifests` prints for this policy; left out, `webhook-config/`, which is that of the defaults. */
+  readonly ownManifests?: boolean;
   /** Where the server finds the API server, if not at its own address. */
   readonly apiServer?: string;
 }
@@ -70,12 +72,16 @@ async function prepareCluster(plane: ControlPlane): Promise<void> {
 /** Installs into a cluster; resolves when the API server calls the webhook. */
 export async function install(
   plane: ControlPlane,
-  { policy, apiServer = plane.server }: InstallOptions,
+  { policy, ownManifests = false, apiServer = plane.server }: InstallOptions,
 ): Promise<Installation> {
   const address = await ownAddress();
   const policyFile = join(plane.folder, policyFileName);
   writeFileSync(policyFile, policy);
-  await plane.apply(['apply', '-f', join(root, 'webhook-config')]);
+  await plane.apply([
+    'apply',
+    '-f',
+    ownManifests ? await manifestsOf(plane, policyFile) : join(root, 'webhook-config'),
+  ]);
   await plane.apply(
     ['apply', '-f', '-'],
     [
@@ -100,6 +106,15 @@ export async function install(
   await installation.startServer();
   await eventually('the API server calls the webhook', async () => (await probe(plane)).includes('denied the request'));
   return installation;
+}
+
+/** A folder with the manifests of a policy. */
+async function manifestsOf({ folder }: ControlPlane, policyFile: string): Promise<string> {
+  const directory = join(folder, 'manifests');
+  const args = ['manifests', '--config', policyFile, '--namespace', namespace, '--output-dir', directory];
+  const { code, stderr } = await runCommand(join(root, 'bin', 'osmo-admission'), args);
+  if (code !== 0) throw new Error(`osmo-admission manifests: ${stderr}`);
+  return directory;
 }
 
 function createInstallation(

@@ -78,6 +78,18 @@ describe('what a good policy leaves open', () => {
       'rules.operator-node-guard.enforcement is off: it judges nothing, and no webhook is registered for it',
     ],
     [
+      { rules: { 'reserved-nodes': { enforcement: 'warn', taints: [{ key: 'node-type', value: 'gpu' }] } } },
+      'rules.reserved-nodes.enforcement is warn: it denies nothing',
+    ],
+    [
+      {
+        rules: {
+          'reserved-nodes': { enforcement: 'enforce', taints: [{ key: 'node-type', value: 'gpu' }, { key: 'team' }] },
+        },
+      },
+      'rules.reserved-nodes.taints[1] team:NoSchedule|NoExecute is tolerated by no profile: a workflow pod cannot use such nodes',
+    ],
+    [
       { exemptions: [{ reason: 'r', namespaces: ['a'], until: '2026-11-24' }] },
       'exemptions[0] ended on 2026-11-24: it exempts nobody any more',
     ],
@@ -85,6 +97,10 @@ describe('what a good policy leaves open', () => {
     const lines = lacks(sections);
     expect(lines).toHaveLength(1);
     expect(lines[0]).toContain(message);
+  });
+
+  it('is not a rule that is off by default, whatever taints it lists', () => {
+    expect(lacks({ rules: { 'reserved-nodes': { taints: [{ key: 'team' }] } } })).toEqual([]);
   });
 
   it('is not an exemption that ends today', () => {

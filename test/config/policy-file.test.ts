@@ -121,11 +121,6 @@ describe('a bad file is refused with file, line, path and what to write', () => 
       'policy.yaml:4:3: rules.operator-guard is not known',
     ],
     [
-      'a rule that is not built yet',
-      `${head}rules:\n  reserved-nodes: {enforcement: enforce}\n`,
-      'rules.reserved-nodes is not known',
-    ],
-    [
       'an unknown enforcement',
       `${head}rules:\n  placement: {enforcement: enforced}\n`,
       'policy.yaml:4:28: rules.placement.enforcement is "enforced": did you mean enforce?',
@@ -311,6 +306,29 @@ describe('a contradiction is refused with both places named', () => {
       `${head}rules:\n  node-conformance:\n    runtimes: {containerd: null}\n`,
       ['no container runtime is allowed'],
     ],
+    [
+      'a taint for workflow pods alone that marks operator nodes too',
+      `${head}rules:\n  reserved-nodes: {taints: [{key: dedicated}, {key: node-type}]}\n`,
+      [
+        'policy.yaml:4:47: rules.reserved-nodes.taints[1]',
+        'nodes.operatorTaints[1], a default',
+        'node-type would mark',
+      ],
+    ],
+    [
+      'one that Kubernetes lets pods tolerate by itself',
+      `${head}rules:\n  reserved-nodes: {taints: [{key: node.kubernetes.io/not-ready}]}\n`,
+      ['rules.reserved-nodes.taints[0].key', 'a taint of the node lifecycle'],
+    ],
+    [
+      'reserved nodes without a taint that reserves them',
+      `${head}rules:\n  reserved-nodes: {enforcement: audit}\n`,
+      [
+        'rules.reserved-nodes.enforcement',
+        'rules.reserved-nodes.taints, a default',
+        'nothing would be refused under audit',
+      ],
+    ],
   ];
   for (const [name, text, parts] of cases) {
     it(name, () => {
@@ -318,6 +336,14 @@ describe('a contradiction is refused with both places named', () => {
       for (const part of parts) expect(message).toContain(part);
     });
   }
+
+  it('but a taint of the operator taints’ key with another value, or other effects, is fine', () => {
+    for (const taints of ['[{key: node-type, value: gpu}]', '[{key: ops, effects: [NoExecute]}]']) {
+      const nodes = 'nodes: {operatorTaints: [{key: ops, effects: [NoSchedule]}, {key: node-type, value: operator}]}';
+      const text = `${head}${nodes}\nrules: {reserved-nodes: {enforcement: enforce, taints: ${taints}}}\n`;
+      expect(() => parsePolicy(text, 'p')).not.toThrow();
+    }
+  });
 
   it('but an exemption of a service account in a workflow namespace is fine', () => {
     expect(() =>

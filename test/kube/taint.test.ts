@@ -2,13 +2,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   covers,
+  describePattern,
   describeTaint,
   describeToleration,
+  overlap,
   type Taint,
   type TaintPattern,
   type Toleration,
   tolerates,
   toleratesSome,
+  tolerationKey,
 } from '../../src/policy/kube/taint.ts';
 import { naiveTolerates } from './naive.ts';
 
@@ -192,7 +195,34 @@ describe('covers', () => {
   });
 });
 
-describe('describeToleration and describeTaint', () => {
+describe('overlap', () => {
+  it('is true exactly if one taint is of both patterns', () => {
+    const holds = (wanted: TaintPattern, { key, value, effect }: Taint): boolean =>
+      key === wanted.key && (wanted.value ?? value) === value && wanted.effects.includes(effect);
+    fc.assert(
+      fc.property(pattern, pattern, (a, b) => {
+        expect(overlap(a, b)).toBe(universe.some((taint) => holds(a, taint) && holds(b, taint)));
+      }),
+      { numRuns: 5000 },
+    );
+  });
+});
+
+describe('tolerationKey', () => {
+  it.each<[Toleration, Toleration, boolean]>([
+    [{ key: 'ops' }, { key: 'ops', operator: 'Equal', value: '', effect: '' }, true],
+    [{ operator: 'Exists' }, { key: '', operator: 'Exists' }, true],
+    [{ key: 'ops', operator: 'Exists', tolerationSeconds: 5 }, { key: 'ops', operator: 'Exists' }, true],
+    [{ key: 'ops' }, { key: 'ops', operator: 'Exists' }, false],
+    [{ key: 'ops', value: 'x' }, { key: 'ops', value: 'y' }, false],
+    [{ key: 'ops' }, { key: 'gpu' }, false],
+    [{ key: 'ops', effect: 'NoSchedule' }, { key: 'ops' }, false],
+  ])('%j and %j: %s', (a, b, expected) => {
+    expect(tolerationKey(a) === tolerationKey(b)).toBe(expected);
+  });
+});
+
+describe('describeToleration, describeTaint and describePattern', () => {
   it('write what is there, as a manifest and kubectl do', () => {
     expect(describeToleration({ key: 'ops', operator: 'Exists', effect: 'NoSchedule' })).toBe(
       '{key: ops, operator: Exists, effect: NoSchedule}',
@@ -202,6 +232,8 @@ describe('describeToleration and describeTaint', () => {
     expect(describeToleration({})).toBe('{}');
     expect(describeTaint({ key: 'ops', value: 'x', effect: 'NoSchedule' })).toBe('ops=x:NoSchedule');
     expect(describeTaint({ key: 'ops', value: '', effect: 'NoExecute' })).toBe('ops:NoExecute');
+    expect(describePattern({ key: 'ops', effects: ['NoSchedule', 'NoExecute'] })).toBe('ops:NoSchedule|NoExecute');
+    expect(describePattern({ key: 'ops', value: '', effects: ['NoExecute'] })).toBe('ops=:NoExecute');
   });
 
   it('keep a hostile text short and on one line', () => {

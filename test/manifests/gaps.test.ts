@@ -49,6 +49,8 @@ const edited = (path: string, value: unknown, kind = 'ValidatingWebhookConfigura
 const again = 'apply `osmo-admission manifests` of this policy again';
 const at = 'ValidatingWebhookConfiguration/osmo-admission-webhook webhooks[pods.validate.osmo-admission]';
 
+const reserved = { rules: { 'reserved-nodes': { enforcement: 'enforce', taints: [{ key: 'dedicated' }] } } };
+
 describe('the gaps between a policy and the live webhook configurations', () => {
   it.each([
     ['the defaults', {}],
@@ -56,6 +58,7 @@ describe('the gaps between a policy and the live webhook configurations', () => 
     ['other namespaces', { workflowPods: { namespaces: ['a', 'b'] } }],
     ['no labels', { workflowPods: { labels: [] } }],
     ['a rule that is off', { rules: { placement: { enforcement: 'off' } } }],
+    ['reserved nodes', reserved],
   ])('are none where the manifests of that very policy are applied: %s', (_, sections) => {
     const policy = policyOf(sections);
     expect(gapsOf(liveOf(policy), policy)).toEqual([]);
@@ -81,6 +84,25 @@ describe('the gaps between a policy and the live webhook configurations', () => 
     ).toContain('leaves out namespace hidden');
   });
 
+  it('name what a rule about other pods needs and is not there, what is left of it, and another list of keys', () => {
+    const where = 'ValidatingWebhookConfiguration/osmo-admission-webhook webhooks';
+    const names = ['other-pods', 'other-workloads'].map((name) => `${where}[${name}.validate.osmo-admission]`);
+    expect(gapsOf(liveOf(policyOf()), policyOf(reserved))).toEqual(
+      names.map((name) => `${name} is not there: its requests are not judged; ${again}`),
+    );
+    expect(gapsOf(liveOf(policyOf(reserved)), policyOf())).toEqual(
+      names.map(
+        (name) => `${name} is more than the policy needs: its requests are sent for nothing, or twice; ${again}`,
+      ),
+    );
+    const wider = {
+      rules: { 'reserved-nodes': { enforcement: 'audit', taints: [{ key: 'dedicated' }, { key: 'k' }] } },
+    };
+    const changed = gapsOf(liveOf(policyOf(reserved)), policyOf(wider));
+    expect(changed.map((gap) => gap.split(' is ')[0])).toEqual(names.map((name) => `${name}.matchConditions`));
+    expect(changed.every((gap) => gap.endsWith(`; ${again}`))).toBe(true);
+  });
+
   it.each([
     ['failurePolicy', 'Ignore', 'is Ignore, not Fail: these requests are admitted unjudged while the webhook is away'],
     ['matchPolicy', 'Exact', 'is "Exact", not "Equivalent"'],
@@ -104,6 +126,11 @@ describe('the gaps between a policy and the live webhook configurations', () => 
     expect(gaps).toHaveLength(1);
     expect(gaps[0]).toContain(message);
     expect(gaps[0]).toContain(`${at}.${path.split('/').slice(0, 2).join('.')}`);
+  });
+
+  it('name a condition that was added as one that no apply takes out', () => {
+    const [gap] = edited('matchConditions/-', { name: 'x', expression: 'false' });
+    expect(gap).toContain('take out what is too much with `kubectl edit`, which apply does not');
   });
 
   it('name a webhook that calls a url, and reinvocation that is switched off', () => {

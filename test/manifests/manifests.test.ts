@@ -12,6 +12,7 @@ import { readPod } from '../../src/policy/model/read-pod.ts';
 import { rules } from '../../src/policy/rules/index.ts';
 import { isWorkflowPod } from '../../src/policy/workflow-pod.ts';
 import { type Outcome, runCli } from '../support/cli.ts';
+import { type PodRequest, passes } from '../support/conditions.ts';
 
 const installation = { namespace: 'osmo-admission', image: 'registry.example/webhook:1', replicas: 2 };
 const parser = createPolicyParser({ rules, ownNamespace: installation.namespace });
@@ -31,7 +32,8 @@ interface Webhook {
   readonly sideEffects: string;
   readonly namespaceSelector?: { readonly matchExpressions: readonly Requirement[] };
   readonly objectSelector?: { readonly matchExpressions: readonly Requirement[] };
-  readonly matchConditions?: readonly { readonly expression: string }[];
+  readonly matchConditions?: readonly { readonly name: string; readonly expression: string }[];
+  readonly timeoutSeconds: number;
   readonly rules: readonly { readonly resources: readonly string[]; readonly operations: readonly string[] }[];
   readonly clientConfig: {
     readonly service: Readonly<Record<string, unknown>>;
@@ -150,6 +152,136 @@ describe('which requests reach which webhook', () => {
           }
         },
       ),
+    );
+  });
+});
+
+describe('with a rule about pods that are no workflow pods', () => {
+  const taints = [{ key: 'dedicated' }, { key: 'node-type', value: 'gpu' }];
+  const on = (enforcement: string): object => ({ rules: { 'reserved-nodes': { enforcement, taints } } });
+  const by = (policy: CompiledPolicy): Parameters<typeof passes>[2] => ({
+    workflowLabels: policy.workflowLabels,
+    keys: taints.map(({ key }) => key),
+  });
+
+  /** Names of the webhooks that a request about a pod reaches, conditions included. */
+  function reachedBy(
+    policy: CompiledPolicy,
+    kind: 'Mutating' | 'Validating',
+    namespace: string,
+    request: PodRequest,
+  ): readonly string[] {
+    const webhooks = webhooksOf(policy, kind);
+    const operation = request.old === undefined ? 'CREATE' : 'UPDATE';
+    // An objectSelector lets in what the old or the new object matches.
+    const either = [request.labels, ...(request.old === undefined ? [] : [request.old.labels])].flatMap((labels) =>
+      reached(webhooks, 'pods', operation, namespace, labels),
+    );
+    return [...new Set(either)].filter((name) => {
+      const conditions = webhooks.find((webhook) => webhook.name === name)?.matchConditions ?? [];
+      return passes(
+        conditions.map((condition) => condition.name),
+        request,
+        by(policy),
+      );
+    });
+  }
+
+  it('each pod that some rule may judge reaches exactly one validating webhook, for any policy, and no other pod any', () => {
+    const name = fc.constantFrom('osmo-workflows', 'a', 'b', 'osmo-admission');
+    const key = fc.constantFrom('x', 'y', 'osmo.task_uuid');
+    const labels = fc.dictionary(key, fc.constant('v'), { noNullPrototype: true });
+    const toleration = fc.constantFrom({}, { key: '' }, { key: 'dedicated' }, { key: 'node-type' }, { key: 'team' });
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(name, { maxLength: 3 }),
+        fc.uniqueArray(key, { maxLength: 2 }),
+        fc.constantFrom('off', 'audit', 'enforce'),
+        name,
+        fc.record({ labels, tolerations: fc.array(toleration, { maxLength: 3 }) }),
+        fc.option(labels, { nil: undefined }),
+        (namespaces, keys, enforcement, namespace, pod, oldLabels) => {
+          const policy = policyOf({ workflowPods: { namespaces, labels: keys }, ...on(enforcement) });
+          // Every update adds a toleration, so that it is one that is judged.
+          const request: PodRequest =
+            oldLabels === undefined
+              ? pod
+              : {
+                  labels: pod.labels,
+                  tolerations: [...pod.tolerations, { key: 'added' }],
+                  old: { labels: oldLabels, tolerations: pod.tolerations },
+                };
+          const isWorkflow = [request.labels, ...(oldLabels === undefined ? [] : [oldLabels])].some((own) =>
+            isWorkflowPod({ namespace, labels: own }, policy),
+          );
+          const isReserved = enforcement !== 'off' && pod.tolerations.some(({ key: has }) => has !== 'team');
+          const judged = namespace !== installation.namespace && (isWorkflow || isReserved);
+          const validating = reachedBy(policy, 'Validating', namespace, request);
+          expect(validating).toHaveLength(judged ? 1 : 0);
+          expect(validating[0]?.startsWith('other-pods.') ?? false).toBe(judged && !isWorkflow);
+          expect(reachedBy(policy, 'Mutating', namespace, request)).toHaveLength(judged && isWorkflow ? 1 : 0);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  it('the rest of the configurations is as it is without the rule', () => {
+    for (const kind of ['Mutating', 'Validating'] as const) {
+      const others = webhooksOf(policyOf(on('enforce')), kind).filter(({ name }) => !name.startsWith('other-'));
+      expect(others).toEqual(webhooksOf(policyOf(), kind));
+      expect(webhooksOf(policyOf(on('off')), kind)).toEqual(webhooksOf(policyOf(), kind));
+    }
+  });
+
+  it('other pods and workloads are admitted while the webhook is away, and wait for it a second at most', () => {
+    const others = webhooksOf(policyOf(on('enforce')), 'Validating').filter(({ name }) => name.startsWith('other-'));
+    expect(others.map(({ name }) => name.split('.')[0])).toEqual(['other-pods', 'other-workloads']);
+    for (const { failurePolicy, timeoutSeconds } of others) {
+      expect({ failurePolicy, timeoutSeconds }).toEqual({ failurePolicy: 'Ignore', timeoutSeconds: 1 });
+    }
+  });
+
+  it('they alone are asked for where no other rule is on, or nothing makes a workflow pod', () => {
+    const names = (sections: object): readonly string[] =>
+      webhooksOf(policyOf(sections), 'Validating').map(({ name }) => name.split('.')[0] ?? '');
+    const off = Object.fromEntries(
+      rules.filter(({ id }) => id !== 'reserved-nodes').map(({ id }) => [id, { enforcement: 'off' }]),
+    );
+    const { 'node-conformance': _, ...rest } = off;
+    expect(names({ rules: { ...rest, 'reserved-nodes': { enforcement: 'audit', taints } } })).toEqual([
+      'other-pods',
+      'other-workloads',
+      'nodes',
+    ]);
+    expect(names({ workflowPods: { namespaces: [], labels: [] }, ...on('enforce') })).toEqual([
+      'other-pods',
+      'other-workloads',
+      'nodes',
+    ]);
+  });
+
+  it('the same taints in another order make the same conditions', () => {
+    const turned = { rules: { 'reserved-nodes': { enforcement: 'enforce', taints: [...taints].reverse() } } };
+    expect(webhooksOf(policyOf(turned), 'Validating')).toEqual(webhooksOf(policyOf(on('enforce')), 'Validating'));
+  });
+
+  it('every optional field is asked for safely', () => {
+    const expressions = webhooksOf(policyOf(on('enforce')), 'Validating')
+      .filter(({ name }) => name.startsWith('other-'))
+      .flatMap(({ matchConditions = [] }) => matchConditions.map(({ expression }) => expression));
+    expect(expressions).toHaveLength(6);
+    for (const expression of expressions) {
+      expect(expression).not.toMatch(/\.(labels|tolerations|template|jobTemplate|subResource|key)\b/);
+    }
+  });
+
+  it('a resource that no webhook carries for such pods is an error', () => {
+    const rule = rules.find(({ id }) => id === 'reserved-nodes');
+    if (rule === undefined) throw new Error('no rule');
+    const other = { ...rule, on: [{ group: '', resource: 'bindings', operations: ['CREATE' as const] }] };
+    expect(() => buildWebhookConfigurations([other], policyOf(), installation.namespace)).toThrow(
+      'rule reserved-nodes reads bindings, which no webhook carries',
     );
   });
 });

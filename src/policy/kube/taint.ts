@@ -75,6 +75,21 @@ export function covers(a: Toleration, b: Toleration): boolean {
   return operator === 'Lt' ? outer >= inner : operator === 'Gt' && outer <= inner;
 }
 
+/** The same for two tolerations that say the same of taints; for how long (`tolerationSeconds`) is no difference. */
+export function tolerationKey(toleration: Toleration): string {
+  const { key = '', value = '', effect = '' } = toleration;
+  return JSON.stringify([key, operatorOf(toleration), value, effect]);
+}
+
+/** True if some taint is of both patterns. */
+export function overlap(a: TaintPattern, b: TaintPattern): boolean {
+  return (
+    a.key === b.key &&
+    (a.value === undefined || b.value === undefined || a.value === b.value) &&
+    a.effects.some((effect) => b.effects.includes(effect))
+  );
+}
+
 /** For a message, in the order and words of a manifest: `{key: ops, operator: Exists, effect: NoSchedule}`; `{}` for an empty one. */
 export function describeToleration(toleration: Toleration): string {
   const parts: string[] = [];
@@ -88,6 +103,11 @@ export function describeToleration(toleration: Toleration): string {
 /** For a message, as kubectl writes taints: `ops=x:NoSchedule`, `ops:NoSchedule` without a value. */
 export function describeTaint({ key, value, effect }: Taint): string {
   return `${clip(key, maxShown)}${isSet(value) ? `=${clip(value, maxShown)}` : ''}:${clip(effect, maxShown)}`;
+}
+
+/** For a message: `ops:NoSchedule|NoExecute`. */
+export function describePattern({ key, value, effects }: TaintPattern): string {
+  return `${key}${value === undefined ? '' : `=${value}`}:${effects.join('|')}`;
 }
 
 /** Characters of a key or value in a message: a legal value has at most 63. */
@@ -118,6 +138,11 @@ function operatorOf({ operator }: Toleration): string {
 /** How long a NoExecute taint is tolerated, in seconds: for ever where absent, not at all below zero. */
 function secondsOf({ tolerationSeconds }: Toleration): number {
   return tolerationSeconds === undefined ? Number.POSITIVE_INFINITY : Math.max(0, tolerationSeconds);
+}
+
+/** True of a toleration without a key: with Exists it tolerates every taint, of its effect if it names one. */
+export function isKeyless({ key }: Toleration): boolean {
+  return !isSet(key);
 }
 
 /** Kubernetes drops empty strings on the wire: absent and empty are the same. */

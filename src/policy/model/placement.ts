@@ -34,8 +34,16 @@ export interface Workload {
   readonly demands: Demands;
   /** Whether `spec.schedulingGates` holds any: the scheduler leaves the pod alone, and its placement may still be tightened. */
   readonly gated: boolean;
+  /** Of `metadata.ownerReferences` the controller, which whoever makes the pod may write; undefined without one, and in a template. */
+  readonly controller: OwnerKind | undefined;
   /** `metadata.creationTimestamp` in milliseconds of the Unix epoch; undefined before the API server has set it, and in a template. */
   readonly createdAtMs: number | undefined;
+}
+
+/** What an owner is, of its reference. */
+export interface OwnerKind {
+  readonly apiVersion: string;
+  readonly kind: string;
 }
 
 /** A pod's assignment to a node: what the scheduler writes, or whoever may. */

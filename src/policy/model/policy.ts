@@ -26,11 +26,12 @@ export interface NodesPolicy {
   readonly typeLabel: string;
   /** Label value to node type. A value that is not listed is untyped. */
   readonly types: Readonly<Record<string, NodeType>>;
-  readonly operatorTaints: readonly OperatorTaint[];
+  readonly operatorTaints: readonly TaintEntry[];
   readonly controlPlane: { readonly labels: readonly string[]; readonly taints: readonly string[] };
 }
 
-export interface OperatorTaint {
+/** Taints as the policy file lists them. */
+export interface TaintEntry {
   readonly key: string;
   /** Absent: any value. */
   readonly value?: string;

@@ -2,10 +2,11 @@ import type { NodeSelectorTerm, Requirement } from '../kube/node-selector.ts';
 import { isPositiveQuantity } from '../kube/quantity.ts';
 import type { Toleration } from '../kube/taint.ts';
 import type { ClaimReference } from './claims.ts';
-import type { LivePod, Placement, Workload } from './placement.ts';
+import type { LivePod, OwnerKind, Placement, Workload } from './placement.ts';
 import {
   field,
   type JsonObject,
+  readBoolean,
   readInteger,
   readList,
   readObject,
@@ -26,7 +27,13 @@ import {
 export function readPod(value: unknown, path: string, namespace: string): Workload {
   const pod = readObject(value, path);
   const metadata = readObject(field(pod, 'metadata'), `${path}.metadata`);
-  return { ...readPodBody(pod, path), path: '', name: nameIn(metadata, `${path}.metadata`), namespace };
+  return {
+    ...readPodBody(pod, path),
+    path: '',
+    name: nameIn(metadata, `${path}.metadata`),
+    namespace,
+    controller: readController(metadata, `${path}.metadata`),
+  };
 }
 
 /**
@@ -55,8 +62,9 @@ export function readTemplate(
     path: `${at.join('.')}.`,
     name: nameIn(readObject(field(object, 'metadata'), `${path}.metadata`), `${path}.metadata`),
     namespace,
-    // A template has no such time of its own.
+    // A template has no such time of its own, and what it says of owners is not taken over.
     createdAtMs: undefined,
+    controller: undefined,
   };
 }
 
@@ -71,6 +79,21 @@ function nameIn(metadata: JsonObject, path: string): string {
   return name ?? readString(field(metadata, 'generateName'), `${path}.generateName`) ?? '';
 }
 
+/** The API server lets at most one owner be the controller. */
+function readController(metadata: JsonObject, path: string): OwnerKind | undefined {
+  const owners = readList(field(metadata, 'ownerReferences'), `${path}.ownerReferences`);
+  for (let i = 0; i < owners.length; i++) {
+    const at = `${path}.ownerReferences[${i}]`;
+    const owner = readObject(owners[i], at);
+    if (!readBoolean(field(owner, 'controller'), `${at}.controller`)) continue;
+    return {
+      apiVersion: readString(field(owner, 'apiVersion'), `${at}.apiVersion`) ?? '',
+      kind: readString(field(owner, 'kind'), `${at}.kind`) ?? '',
+    };
+  }
+  return undefined;
+}
+
 function readMetadata(pod: JsonObject, path: string): LivePod {
   const metadata = readObject(field(pod, 'metadata'), `${path}.metadata`);
   return {
@@ -81,7 +104,7 @@ function readMetadata(pod: JsonObject, path: string): LivePod {
 }
 
 /** What a pod and a template have in common. */
-function readPodBody(pod: JsonObject, path: string): Omit<Workload, 'path' | 'name' | 'namespace'> {
+function readPodBody(pod: JsonObject, path: string): Omit<Workload, 'path' | 'name' | 'namespace' | 'controller'> {
   const spec = readObject(field(pod, 'spec'), `${path}.spec`);
   return {
     ...readMetadata(pod, path),

@@ -1,7 +1,7 @@
 import { describeToleration, toleratesSome } from '../kube/taint.ts';
 import type { Policy } from '../model/policy.ts';
-import { operatorTaintPatterns } from '../operator-taints.ts';
 import type { Contradiction } from '../rule.ts';
+import { taintPatterns } from '../taint-patterns.ts';
 import { matchesEveryPod, valuesOf } from './profile.ts';
 
 /** Contradictions between profiles, and between a profile and what marks operator nodes. */
@@ -101,7 +101,7 @@ function checkDeviceClasses({ profiles }: Policy): readonly Contradiction[] {
 }
 
 function checkTolerations(policy: Policy): readonly Contradiction[] {
-  const patterns = operatorTaintPatterns(policy);
+  const patterns = taintPatterns(policy.nodes.operatorTaints);
   const { typeLabel, types } = policy.nodes;
   return policy.profiles.flatMap((profile, index) =>
     profile.tolerations.flatMap((toleration, at): Contradiction[] => {

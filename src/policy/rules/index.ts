@@ -5,6 +5,7 @@ import { nodeIdentity } from './node-identity.ts';
 import { nodeQuarantine } from './node-quarantine.ts';
 import { operatorNodeGuard } from './operator-node-guard.ts';
 import { placement } from './placement.ts';
+import { reservedNodes } from './reserved-nodes.ts';
 
 /** Every rule, in the order in which findings are listed, and in which they mutate: each judges what those before it leave. Schema, defaults, docs and routes are assembled from this list. */
 export const rules: readonly BoundRule[] = [
@@ -13,5 +14,6 @@ export const rules: readonly BoundRule[] = [
   nodeConformance,
   nodeIdentity,
   nodeQuarantine,
+  reservedNodes,
   exemptions,
 ];

@@ -2,7 +2,7 @@ import { bound, boundByBinding, isTargetInQuestion } from '../guard/bound.ts';
 import { guardId } from '../guard/guard.ts';
 import { selects } from '../guard/selects.ts';
 import { tolerates } from '../guard/tolerates.ts';
-import type { Toleration } from '../kube/taint.ts';
+import { isAddedTo } from '../matched-tolerations.ts';
 import type { Finding } from '../model/finding.ts';
 import type { Workload } from '../model/placement.ts';
 import type { CompiledPolicy } from '../model/policy.ts';
@@ -126,8 +126,7 @@ function judgePod({ pod, old }: PodSubject, { policy, view, lookups }: RuleInput
       findings: [...tolerates(placed, policy, view, () => true), ...selects(placed, policy, view), ...byName.findings],
     };
   }
-  const had = new Set(old.placement.tolerations.map(tolerated));
-  const isAdded = (toleration: Toleration): boolean => !had.has(tolerated(toleration));
+  const isAdded = isAddedTo(old);
   const openBefore = selects(asPlacementWouldMakeIt(old, policy, view), policy, view).length > 0;
   const byName = pod.placement.nodeName === old.placement.nodeName ? nothing : bound(placed, policy, lookups);
   return {
@@ -155,11 +154,6 @@ function relabelled(pod: Workload, old: Workload, policy: CompiledPolicy): reado
       atMost: 'audit',
     },
   ];
-}
-
-/** What a toleration tolerates: two that say the same differ at most in how long. */
-function tolerated({ key, operator = 'Equal', value = '', effect = '' }: Toleration): string {
-  return JSON.stringify([key ?? '', operator, value, effect]);
 }
 
 /**

@@ -2,7 +2,7 @@ import type { ApiAnswer, SendOptions } from '../../cluster/api-client.ts';
 import { type ControlPlane, kwokAnnotation, type Said } from '../../cluster/control-plane.ts';
 import { eventually } from '../../cluster/wait.ts';
 import type { KubeObject } from '../../support/fixtures.ts';
-import { nodeOf } from './watched-cluster.ts';
+import { nodeOf } from './nodes.ts';
 
 /* Who tries to get a workflow pod onto an operator node, and what they are told. */
 
