@@ -95,7 +95,7 @@ describe('a change by status alone', () => {
     ];
     await status('steady', { addresses, capacity: { memory: '16Gi' } });
     await describeUntil('steady', /status\.addresses is now 10\.99\.0\.1 \(was 10\.20\.0\.31\)/);
-    await describeUntil('steady', /NodeCapacityShrank .*status\.capacity\[memory\] shrank from 263842384Ki to 16Gi/);
+    await describeUntil('steady', /NodeCapacityShrank .*status\.capacity shrank: memory from 263842384Ki to 16Gi/);
   });
 });
 
