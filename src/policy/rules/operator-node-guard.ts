@@ -121,9 +121,14 @@ function judgePod({ pod, old }: PodSubject, { policy, view, lookups }: RuleInput
   const isWhole = old === undefined || (old.gated && !pod.gated);
   if (isWhole) {
     const byName = bound(placed, policy, lookups);
+    const tolerated = tolerates(placed, policy, view, () => true);
     return {
       ...byName,
-      findings: [...tolerates(placed, policy, view, () => true), ...selects(placed, policy, view), ...byName.findings],
+      findings: [
+        ...(old === undefined ? tolerated : tolerated.map(ofExistingPod)),
+        ...selects(placed, policy, view),
+        ...byName.findings,
+      ],
     };
   }
   const isAdded = isAddedTo(old);
@@ -137,6 +142,14 @@ function judgePod({ pod, old }: PodSubject, { policy, view, lookups }: RuleInput
       ...byName.findings,
       ...relabelled(pod, old, policy),
     ],
+  };
+}
+
+/** The API server lets tolerations be added to a pod, never taken away. */
+function ofExistingPod(finding: Finding): Finding {
+  return {
+    ...finding,
+    message: `${finding.message}; no toleration can be taken away from a pod that exists, so create it anew`,
   };
 }
 
