@@ -63,7 +63,7 @@ export function clusterReviewObject({ nodes, pods, unread }: ClusterReview): obj
     nodes: nodes.map((standing) => ({
       node: standing.node,
       type: standing.type,
-      ...(standing.mark !== '' && { mark: standing.mark }),
+      ...(standing.quarantine !== '' && { quarantine: standing.quarantine }),
       ...(standing.exempt !== '' && { exempt: standing.exempt }),
       nonConforming: isNonConforming(standing),
       requirements: standing.facts.map(({ reason, verdict, enforcement, has, needs, guide, field, fix }) => ({
@@ -116,15 +116,15 @@ function matrix(nodes: readonly NodeStanding[]): string {
     const rows = new Set(facts.filter((fact) => fact.reason === reason).map(({ guide }) => rowOrNone(guide)));
     return [String(index + 1), reason, [...rows].sort().join('; ')];
   });
-  const rows = nodes.map(({ node, mark, facts: own }) => [
+  const rows = nodes.map(({ node, quarantine, facts: own }) => [
     clip(node, 63),
-    mark,
+    quarantine,
     ...reasons.map((reason) => {
       const fact = own.find((candidate) => candidate.reason === reason);
       return fact === undefined ? '' : signs[fact.verdict];
     }),
   ]);
-  const head = ['NODE', 'MARK', ...reasons.map((_, index) => String(index + 1))];
+  const head = ['NODE', 'QUARANTINE', ...reasons.map((_, index) => String(index + 1))];
   return `${table([head, ...rows])}\n+ meets, X violates, ? unknown, blank: does not apply\n\n${table([['COLUMN', 'REQUIREMENT', 'ROW OF THE GUIDE'], ...legend])}`;
 }
 

@@ -42,8 +42,8 @@ export interface NodeStanding {
   readonly node: string;
   /** By its label; `untyped` without one, `control-plane` where that is all that is known. */
   readonly type: string;
-  /** The mark that keeps workflow pods off it, as it stands: `violated`, `awaited`; `verified` for a node that was, empty for neither. */
-  readonly mark: string;
+  /** As it stands: the mark that keeps workflow pods off it (`violated`, `awaited`), or `verified`; empty for neither. */
+  readonly quarantine: string;
   /** Reason of the exemption that keeps node-conformance from judging it; empty for none. */
   readonly exempt: string;
   readonly facts: readonly StandingFact[];
@@ -56,7 +56,7 @@ export function nodeStanding(node: Node, policy: CompiledPolicy, nowMs: number):
   return {
     node: node.name,
     type: type ?? (isControlPlane(node, policy) ? 'control-plane' : 'untyped'),
-    mark: marksOf(node).mark ?? (isVerified(node, policy) ? 'verified' : ''),
+    quarantine: marksOf(node).mark ?? (isVerified(node, policy) ? 'verified' : ''),
     exempt: nodeExemption(conformanceId, node, policy, nowMs)?.reason ?? '',
     facts: conformanceFacts(node, policy)
       .map((fact) => ({ ...fact, enforcement: atMost(policy.enforcementOf(conformanceId, fact.reason), ceiling) }))

@@ -4,7 +4,7 @@ import type { ControlPlane } from '../cluster/control-plane.ts';
 import { install, startCluster } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
 import type { KubeObject } from '../support/fixtures.ts';
-import { type LateHook, startLateHook } from './support/late-hook.ts';
+import { type OtherHook, startOtherHook } from './support/other-hook.ts';
 import { kubeletPolicy } from './support/policy.ts';
 import { author, gate, isExcluded, podOf, podsOf, prepareWays, storedPod, toOps, verdict } from './support/ways.ts';
 
@@ -27,9 +27,9 @@ const noteOf = async (name: string): Promise<unknown> =>
   (await storedPod(plane, name)).metadata.annotations?.[exemptedAnnotation];
 
 describe('a mutating webhook that comes after ours', () => {
-  let hook: LateHook;
+  let hook: OtherHook;
   beforeAll(async () => {
-    hook = await startLateHook(plane, {
+    hook = await startOtherHook(plane, 'late', {
       forge: [{ op: 'add', path: '/metadata/annotations', value: { [exemptedAnnotation]: 'all' } }],
       open: [{ op: 'replace', path: '/spec/affinity', value: {} }],
       tolerate: [{ op: 'add', path: '/spec/tolerations', value: [toOps] }],

@@ -7,7 +7,7 @@ import type { Binding } from '../model/placement.ts';
 import type { CompiledPolicy } from '../model/policy.ts';
 import { isTemplate, type PodSubject } from '../model/request.ts';
 import { defineRule, enforcementSchema, nothing, type RuleInput, type RuleResult } from '../rule.ts';
-import { isWorkflowPod } from '../workflow-pod.ts';
+import { isWorkflowSubject } from '../workflow-pod.ts';
 
 /*
  * Keeps the note of a pod's exemption true. It is written when the pod is created, and nobody writes it otherwise: not its author, not a hook
@@ -66,9 +66,7 @@ export const exemptions = defineRule<Settings, undefined>({
   phases: () => ['mutate', 'validate'],
   judges: (subject, policy) =>
     subject.kind === 'binding' ||
-    (subject.kind === 'pod' &&
-      !isTemplate(subject.pod) &&
-      [subject.pod, subject.old ?? subject.pod].some((pod) => isWorkflowPod(pod, policy))),
+    (subject.kind === 'pod' && !isTemplate(subject.pod) && isWorkflowSubject(subject, policy)),
   exemptible: false,
   evaluate({ phase, request, subject, policy, nowMs }: RuleInput): RuleResult {
     if (policy.enforcementOf(id, '') !== 'enforce' && phase === 'mutate') return nothing;

@@ -10,7 +10,7 @@ import { isTemplate, type PodSubject } from '../model/request.ts';
 import type { ClusterView } from '../model/view.ts';
 import { defineRule, enforcementSchema, type Need, nothing, type RuleInput, type RuleResult } from '../rule.ts';
 import { type TemplateEnforcement, templateMatches, templateSchema, withCeiling } from '../templates.ts';
-import { isMirrorPod, isWorkflowPod } from '../workflow-pod.ts';
+import { isMirrorPod, isWorkflowPod, isWorkflowSubject } from '../workflow-pod.ts';
 import { placeWorkload } from './placement.ts';
 
 /*
@@ -95,9 +95,7 @@ export const operatorNodeGuard = defineRule<Settings, Settings>({
   phases: () => ['validate'],
   judges: (subject, policy) => {
     if (subject.kind === 'binding') return true;
-    return (
-      subject.kind === 'pod' && [subject.pod, subject.old ?? subject.pod].some((pod) => isWorkflowPod(pod, policy))
-    );
+    return subject.kind === 'pod' && isWorkflowSubject(subject, policy);
   },
   evaluate(input, settings): RuleResult {
     const { phase, subject, policy, lookups } = input;

@@ -13,7 +13,7 @@ import { claimedClass, platformLabel } from '../placement/profile.ts';
 import { unknownClaims } from '../placement/unknown-claims.ts';
 import { type Contradiction, defineRule, enforcementSchema, nothing, type RuleResult } from '../rule.ts';
 import { templateEnforcement, templateMatches, withCeiling } from '../templates.ts';
-import { isMirrorPod, isWorkflowPod } from '../workflow-pod.ts';
+import { isMirrorPod, isWorkflowSubject } from '../workflow-pod.ts';
 
 /*
  * Sends workflow pods to the nodes they are meant for (the guide's rows "Node Labels" and "Taints" of compute nodes): injects the
@@ -99,8 +99,7 @@ export const placement = defineRule<Settings, Compiled>({
   needs: () => [],
   // Also where it only reports: a policy that is switched to enforce by a reload must find the mutating webhook there.
   phases: () => ['mutate', 'validate'],
-  judges: (subject, policy) =>
-    subject.kind === 'pod' && [subject.pod, subject.old ?? subject.pod].some((pod) => isWorkflowPod(pod, policy)),
+  judges: (subject, policy) => subject.kind === 'pod' && isWorkflowSubject(subject, policy),
   evaluate({ phase, request, subject, policy, view }): RuleResult {
     if (subject.kind !== 'pod' || isMirrorPod(subject.pod, request)) return nothing;
     const { pod, old } = subject;

@@ -2,23 +2,25 @@ import { createServer } from 'node:https';
 import { createSelfSigned } from '../../../src/server/self-signed.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 
-/** A mutating webhook of somebody else, whose configuration sorts after ours. */
-export interface LateHook {
+/** A mutating webhook of somebody else, whose configuration sorts before ours or after it. */
+export interface OtherHook {
   /** Whether it is called again after ours was. */
   setReinvocation(policy: 'Never' | 'IfNeeded'): Promise<void>;
   close(): Promise<void>;
 }
 
-const configuration = 'zz-late-hook';
+/** A JSON patch, or what makes it of the pod that is asked about: a hook that may be called again must know what it has done. */
+export type HookPatch = readonly object[] | ((pod: Readonly<Record<string, unknown>>) => readonly object[]);
 
-/**
- * Starts one that sends a JSON patch for each pod that is created with a label `late-hook`, by the label's value; an operation counts only
- * where its path is there, or its parent for an `add`.
- */
-export async function startLateHook(
+/** Starts one that answers each pod that is created with a label `early-hook` or `late-hook`, by the label's value. */
+export async function startOtherHook(
   plane: ControlPlane,
-  patches: Readonly<Record<string, readonly object[]>>,
-): Promise<LateHook> {
+  order: 'early' | 'late',
+  patches: Readonly<Record<string, HookPatch>>,
+): Promise<OtherHook> {
+  // Configurations are called in the order of their names.
+  const configuration = `${order === 'early' ? 'aa' : 'zz'}-${order}-hook`;
+  const label = `${order}-hook`;
   const now = Date.now();
   const { certPem, keyPem, caPem } = createSelfSigned({
     dnsNames: ['localhost'],
@@ -34,7 +36,8 @@ export async function startLateHook(
     });
     request.on('end', () => {
       const { request: review } = JSON.parse(text);
-      const patch = patches[review.object.metadata.labels['late-hook']] ?? [];
+      const made = patches[review.object.metadata.labels[label]] ?? [];
+      const patch = typeof made === 'function' ? made(review.object) : made;
       const answer = {
         apiVersion: 'admission.k8s.io/v1',
         kind: 'AdmissionReview',
@@ -52,7 +55,7 @@ export async function startLateHook(
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  const setReinvocation: LateHook['setReinvocation'] = async (reinvocationPolicy) => {
+  const setReinvocation: OtherHook['setReinvocation'] = async (reinvocationPolicy) => {
     await plane.apply(
       ['apply', '-f', '-'],
       [
@@ -62,13 +65,13 @@ export async function startLateHook(
           metadata: { name: configuration },
           webhooks: [
             {
-              name: 'late.hook.example',
+              name: `${order}.hook.example`,
               admissionReviewVersions: ['v1'],
               clientConfig: { url: `https://127.0.0.1:${port}/`, caBundle: Buffer.from(caPem).toString('base64') },
               sideEffects: 'None',
               failurePolicy: 'Fail',
               reinvocationPolicy,
-              objectSelector: { matchExpressions: [{ key: 'late-hook', operator: 'Exists' }] },
+              objectSelector: { matchExpressions: [{ key: label, operator: 'Exists' }] },
               rules: [{ apiGroups: [''], apiVersions: ['v1'], resources: ['pods'], operations: ['CREATE'] }],
             },
           ],
