@@ -8,6 +8,7 @@ import { buildReview } from '../scripts/review-client.ts';
 import { createAdmit } from '../src/admission/admit.ts';
 import { createFixedNodes } from '../src/cluster/nodes-file.ts';
 import { compileDefaults } from '../src/config/parse.ts';
+import { unsignedNotes } from '../src/policy/model/notes.ts';
 import { readNode } from '../src/policy/model/read-node.ts';
 import { readRequest } from '../src/policy/model/read-request.ts';
 import { offlinePods } from '../src/policy/model/snapshot.ts';
@@ -37,7 +38,7 @@ const admit = createAdmit({
   policy: () => policy,
   nodes: createFixedNodes(new Map(nodes.map((node) => [node.name, node]))),
   pods: offlinePods,
-  installedAt: () => undefined,
+  notes: unsignedNotes,
   now: () => 0,
   monotonic: () => 0,
 });

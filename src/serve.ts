@@ -32,6 +32,7 @@ import { certificateCheck, claimsChecks, configurationChecks, nodesCheck, policy
 import { type ConfigurationCheck, startConfigurationCheck } from './server/configuration-check.ts';
 import { type Check, createHealthApp } from './server/health.ts';
 import { createMetrics, type Metrics } from './server/metrics.ts';
+import { createNoteKeeper } from './server/note-keeper.ts';
 import { startServer } from './server/start-server.ts';
 
 /** What `serve` touches beside files and sockets, as arguments. */
@@ -169,7 +170,7 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
     policy: policies.current,
     nodes,
     pods,
-    installedAt: () => configuration?.installedAt(),
+    notes: createNoteKeeper(certificates),
     classesOf,
     now,
     monotonic: world.monotonic,

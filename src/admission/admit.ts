@@ -2,6 +2,7 @@ import { type Evaluation, evaluate, type Preparation, prepare } from '../policy/
 import { toJsonPatch } from '../policy/json-patch.ts';
 import { type ClassesOf, fixedClaims } from '../policy/model/claims.ts';
 import type { PatchOperation } from '../policy/model/edit.ts';
+import type { NoteKeeper } from '../policy/model/notes.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import type { AuditRecord } from '../policy/model/record.ts';
 import type { AdmissionRequest, Phase } from '../policy/model/request.ts';
@@ -27,8 +28,7 @@ export interface AdmitContext {
   readonly policy: () => CompiledPolicy;
   readonly nodes: NodeSource;
   readonly pods: PodSource;
-  /** Since when the API server asks us, in milliseconds of the Unix epoch; undefined while nobody knows. */
-  readonly installedAt: () => number | undefined;
+  readonly notes: NoteKeeper;
   /** The device classes of resource claims; left out: nobody knows of any. */
   readonly classesOf?: ClassesOf;
   /** Wall clock, milliseconds of the Unix epoch. */
@@ -55,12 +55,12 @@ export function createAdmit(context: AdmitContext): Admit {
     const nowMs = context.now();
     const policy = context.policy();
     const snapshot = nodes.snapshot();
-    const installedAtMs = context.installedAt();
+    const { notes } = context;
     const prepared = (lookups: Lookups): Preparation =>
-      prepare({ phase, request, policy, lookups, nowMs, installedAtMs }, rules);
+      prepare({ phase, request, policy, lookups, nowMs, notes }, rules);
     const finish = (lookups: Lookups, preparation: Preparation): Admission => {
       const view = viewOf(policy, snapshot);
-      const evaluation = evaluate({ phase, request, policy, view, lookups, nowMs, installedAtMs }, preparation);
+      const evaluation = evaluate({ phase, request, policy, view, lookups, nowMs, notes }, preparation);
       const patch = toJsonPatch(request.object, evaluation.edits);
       const durationSeconds = (context.monotonic() - startedMs) / 1000;
       return {

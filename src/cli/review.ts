@@ -5,6 +5,7 @@ import { createAdmit } from '../admission/admit.ts';
 import { createFixedNodes, loadNodesFile } from '../cluster/nodes-file.ts';
 import { compileDefaults, createPolicyParser } from '../config/parse.ts';
 import { fixedClaims } from '../policy/model/claims.ts';
+import { unsignedNotes } from '../policy/model/notes.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import { offlineNodes, offlinePods } from '../policy/model/snapshot.ts';
 import { rules } from '../policy/rules/index.ts';
@@ -123,7 +124,7 @@ export async function review(args: readonly string[], io: CliIo): Promise<number
       policy: () => policy,
       nodes,
       pods: offlinePods,
-      installedAt: () => undefined,
+      notes: unsignedNotes,
       classesOf,
       now: io.now,
       monotonic: io.now,

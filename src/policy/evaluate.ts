@@ -4,6 +4,7 @@ import { exemptedAtCreation } from './exempted.ts';
 import { exemptionFor } from './exemptions.ts';
 import type { Edit } from './model/edit.ts';
 import type { Finding } from './model/finding.ts';
+import type { NoteKeeper } from './model/notes.ts';
 import type { CompiledPolicy } from './model/policy.ts';
 import { type AdmissionRequest, type Phase, pathOf, type Subject } from './model/request.ts';
 import { type Lookups, podKey } from './model/snapshot.ts';
@@ -18,8 +19,7 @@ export interface EvaluateInput {
   readonly lookups: Lookups;
   /** Milliseconds of the Unix epoch. */
   readonly nowMs: number;
-  /** Since when the API server asks us, in milliseconds of the Unix epoch; undefined while nobody knows. */
-  readonly installedAtMs: number | undefined;
+  readonly notes: NoteKeeper;
 }
 
 export interface UsedExemption {
@@ -46,7 +46,7 @@ const unjudged: Preparation = { judges: [], exemptions: [], needs: [] };
 
 /** Picks the rules that judge the request under this policy: those that read it, are not off, judge such a subject, and are not exempted from. */
 export function prepare(input: Omit<EvaluateInput, 'view'>, rules: readonly BoundRule[]): Preparation {
-  const { phase, request, policy, lookups, nowMs, installedAtMs } = input;
+  const { phase, request, policy, lookups, nowMs, notes } = input;
   const { subject } = request;
   if (subject === undefined) return unjudged;
   const judges: BoundRule[] = [];
@@ -59,7 +59,7 @@ export function prepare(input: Omit<EvaluateInput, 'view'>, rules: readonly Boun
       rule.exemptible === false
         ? undefined
         : (exemptionFor(rule.id, request, subject, policy, nowMs, lookups)?.reason ??
-          exemptedAtCreation(rule.id, subject, policy, lookups, installedAtMs));
+          exemptedAtCreation(rule.id, subject, policy, lookups, notes));
     if (reason !== undefined) {
       const used = exemptions.find((exemption) => exemption.reason === reason);
       if (used === undefined) exemptions.push({ reason, rules: [rule.id] });

@@ -1,5 +1,6 @@
 import { exemptionsOfRequester } from './exemptions.ts';
 import { label } from './kube/labels.ts';
+import type { NoteKeeper } from './model/notes.ts';
 import type { LivePod } from './model/placement.ts';
 import type { CompiledPolicy } from './model/policy.ts';
 import type { AdmissionRequest, PodSubject, Subject } from './model/request.ts';
@@ -11,7 +12,7 @@ import { type Lookups, podKey } from './model/snapshot.ts';
  * write that note.
  */
 
-/** Annotation of a pod: ids of the rules from which its creation was exempt, sorted and with commas between them, or `all`. */
+/** Annotation of a pod: ids of the rules from which its creation was exempt, sorted and with commas between them, or `all`; a dot; a signature. */
 export const exemptedAnnotation = 'osmo-admission/exempted';
 
 /** Id of the rule that keeps the annotation as it was computed. */
@@ -31,52 +32,57 @@ export function exemptedValue(
   subject: PodSubject,
   policy: CompiledPolicy,
   nowMs: number,
+  notes: NoteKeeper,
 ): string | undefined {
-  const rules = new Set<string>();
-  for (const exemption of exemptionsOfRequester(request, subject, policy, nowMs)) {
-    if (exemption.rules === undefined) return 'all';
-    for (const rule of exemption.rules) rules.add(rule);
-  }
-  return rules.size === 0 ? undefined : [...rules].sort().join(',');
+  const found = exemptionsOfRequester(request, subject, policy, nowMs);
+  if (found.length === 0) return undefined;
+  const named = new Set(found.flatMap(({ rules = [] }) => rules));
+  const rules = found.some((exemption) => exemption.rules === undefined) ? 'all' : [...named].sort().join(',');
+  return `${rules}.${notes.sign(signedText(subject.pod, subject.pod.namespace, subject.pod.name, rules))}`;
 }
 
-/** The API server goes by a new configuration after about 0.4 s; until then anybody could have written the annotation. */
-const settlingMs = 5_000;
+/** While mutating, a pod that is given its name by the API server has none yet: then what it is made of stands for it. */
+function signedText(
+  { generateName }: Pick<LivePod, 'generateName'>,
+  namespace: string,
+  name: string,
+  rules: string,
+): string {
+  return JSON.stringify([namespace, generateName === undefined ? name : `${generateName}*`, rules]);
+}
 
 /**
- * Why a pod is exempt from a rule by its creation; undefined where it is not. The annotation counts only where nobody can have written it:
- * in a workflow namespace, where failurePolicy is Fail, on a pod that is younger than the webhook configuration, while the rule that keeps it
- * is enforced.
+ * Why a pod is exempt from a rule by its creation; undefined where it is not. The note counts in workflow namespaces alone, and only where it
+ * is ours.
  */
 export function exemptedAtCreation(
   rule: string,
   subject: Subject,
   policy: CompiledPolicy,
   lookups: Lookups,
-  installedAtMs: number | undefined,
+  notes: NoteKeeper,
 ): string | undefined {
   const known = knownPod(subject, lookups);
-  if (known === undefined || installedAtMs === undefined) return undefined;
-  const { pod, namespace } = known;
-  if (!policy.workflowNamespaces.has(namespace) || policy.enforcementOf(exemptionsId, '') !== 'enforce') {
-    return undefined;
-  }
-  if (pod.createdAtMs === undefined || pod.createdAtMs < installedAtMs + settlingMs) return undefined;
-  const value = label(pod.annotations, exemptedAnnotation);
-  if (value === undefined || (value !== 'all' && !value.split(',').includes(rule))) return undefined;
-  return `exempt when it was created (annotation ${exemptedAnnotation}: ${value})`;
+  if (known === undefined || !policy.workflowNamespaces.has(known.namespace)) return undefined;
+  const { pod, namespace, name } = known;
+  const [rules = '', signature = ''] = (label(pod.annotations, exemptedAnnotation) ?? '').split('.');
+  if (rules !== 'all' && !rules.split(',').includes(rule)) return undefined;
+  if (!notes.verify(signedText(pod, namespace, name, rules), signature)) return undefined;
+  return `exempt when it was created (annotation ${exemptedAnnotation}: ${rules})`;
 }
 
 /** The pod as it stands before the request. */
 function knownPod(
   subject: Subject,
   lookups: Lookups,
-): { readonly pod: LivePod; readonly namespace: string } | undefined {
+): { readonly pod: LivePod; readonly namespace: string; readonly name: string } | undefined {
   if (subject.kind === 'pod') {
-    return subject.old === undefined ? undefined : { pod: subject.old, namespace: subject.old.namespace };
+    return subject.old === undefined
+      ? undefined
+      : { pod: subject.old, namespace: subject.old.namespace, name: subject.old.name };
   }
   if (subject.kind === 'node') return undefined;
   const { namespace, name } = subject.binding;
   const lookup = lookups.pods.get(podKey(namespace, name));
-  return lookup?.state === 'found' ? { pod: lookup.pod, namespace } : undefined;
+  return lookup?.state === 'found' ? { pod: lookup.pod, namespace, name } : undefined;
 }

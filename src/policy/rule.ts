@@ -1,5 +1,6 @@
 import type { Edit } from './model/edit.ts';
 import type { Enforcement, Finding } from './model/finding.ts';
+import type { NoteKeeper } from './model/notes.ts';
 import type { CompiledPolicy, Policy } from './model/policy.ts';
 import type { AdmissionRequest, Operation, Phase, Subject } from './model/request.ts';
 import type { Lookups } from './model/snapshot.ts';
@@ -55,6 +56,7 @@ export interface NeedsInput {
 
 export interface RuleInput extends NeedsInput {
   readonly view: ClusterView;
+  readonly notes: NoteKeeper;
   /** Milliseconds of the Unix epoch. */
   readonly nowMs: number;
 }

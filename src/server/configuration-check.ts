@@ -1,6 +1,6 @@
 import type { Log } from '../config/watch-files.ts';
 import { findGaps, type Gap } from '../manifests/gaps.ts';
-import { installedAtOf, type LabelledNamespaces, type LiveInstallation } from '../policy/model/live-configuration.ts';
+import type { LabelledNamespaces, LiveInstallation } from '../policy/model/live-configuration.ts';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import type { BoundRule } from '../policy/rule.ts';
 import { settledNamespaces } from '../policy/settled-namespaces.ts';
@@ -32,8 +32,6 @@ export interface ConfigurationCheckOptions {
 export interface ConfigurationCheck {
   /** Of the last look; undefined before the first. */
   gaps(): readonly Gap[] | undefined;
-  /** Since when the API server asks us, as of the last look that could tell; undefined before, and where a configuration is gone. */
-  installedAt(): number | undefined;
   /** Looks again now: the policy has changed. */
   again(): void;
   stop(): Promise<void>;
@@ -58,7 +56,6 @@ export function startConfigurationCheck(options: ConfigurationCheckOptions): Con
   let labelled: LabelledNamespaces = { state: 'found', namespaces: [] };
   let searchedFor: CompiledPolicy | undefined;
   let looks = 0;
-  let installedAtMs: number | undefined;
 
   const look = async (): Promise<void> => {
     const current = policy();
@@ -68,9 +65,6 @@ export function startConfigurationCheck(options: ConfigurationCheckOptions): Con
     const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(patienceMs)]);
     const live = await read(search ? current.workflowLabels : [], settledNamespaces(current, now()), signal);
     if (ending.signal.aborted) return;
-    // An API server that is away for a moment does not make the installation any younger.
-    if ([...live.configurations.values()].every(({ state }) => state !== 'unknown'))
-      installedAtMs = installedAtOf(live);
     if (search) {
       labelled = live.labelled;
       searchedFor = current;
@@ -93,7 +87,6 @@ export function startConfigurationCheck(options: ConfigurationCheckOptions): Con
   const running = loop();
   return {
     gaps: () => last,
-    installedAt: () => installedAtMs,
     again: () => waking.abort(),
     async stop() {
       ending.abort();

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { type Admission, createAdmit } from '../../src/admission/admit.ts';
 import { createFixedNodes } from '../../src/cluster/nodes-file.ts';
 import { createPolicyParser } from '../../src/config/parse.ts';
+import type { NoteKeeper } from '../../src/policy/model/notes.ts';
 import type { LivePod } from '../../src/policy/model/placement.ts';
 import { readNode } from '../../src/policy/model/read-node.ts';
 import { readRequest } from '../../src/policy/model/read-request.ts';
@@ -13,14 +15,16 @@ import { clusterNodes } from '../support/fixtures.ts';
 
 /* A Binding holds neither a pod's labels nor its spec: what the live pod says is asked for, and only where it matters. */
 
-const installedAtMs = Date.parse('2026-11-25T12:00:00Z');
+const notes: NoteKeeper = {
+  sign: (text) => createHash('sha256').update(text).digest('hex').slice(0, 32),
+  verify: (text, signature) => signature === notes.sign(text),
+};
 const workflowLabels = { 'osmo.workflow_uuid': 'w', 'osmo.task_uuid': 't' };
 
 interface World {
   readonly pod?: PodLookup;
   readonly policy?: object;
   readonly nodes?: NodeSource;
-  readonly installedAt?: number | undefined;
   readonly phase?: Phase;
   readonly namespace?: string;
   readonly target?: string;
@@ -34,7 +38,7 @@ const live = createFixedNodes(
 );
 const found = (over: Partial<LivePod> = {}): PodLookup => ({
   state: 'found',
-  pod: { labels: {}, annotations: {}, createdAtMs: installedAtMs + 60_000, ...over },
+  pod: { generateName: undefined, labels: {}, annotations: {}, ...over },
 });
 
 async function bind(world: World = {}): Promise<{ admission: Admission; asked: string[]; sync: boolean }> {
@@ -61,8 +65,8 @@ async function bind(world: World = {}): Promise<{ admission: Admission; asked: s
         return Promise.resolve(world.pod ?? { state: 'absent' });
       },
     },
-    installedAt: () => ('installedAt' in world ? world.installedAt : installedAtMs),
-    now: () => installedAtMs + 120_000,
+    notes,
+    now: () => 0,
     monotonic: () => 0,
   });
   const object = {
@@ -145,29 +149,37 @@ describe.each(['binding', ''])('a Binding by the path %j', (subResource) => {
   });
 
   it.each([
-    ['the pod', { pod: { state: 'unknown', why: 'HTTP 503' } }],
-    ['the pod, elsewhere', { namespace: 'apps', pod: { state: 'unknown', why: 'HTTP 503' } }],
-    [
-      'the node',
-      {
-        target: 'ghost',
-        nodes: { snapshot: live.snapshot, lookUp: async () => ({ state: 'unknown', why: 'HTTP 503' }) },
-      },
-    ],
-  ] satisfies [string, World][])('is left to failurePolicy where %s cannot be looked up', async (_what, world) => {
-    const { admission } = await bind({ pod: found(), ...world, subResource });
+    ['in a workflow namespace', {}],
+    ['elsewhere, where failurePolicy is Ignore', { namespace: 'apps' }],
+  ] satisfies [string, World][])(
+    'to an operator node is denied where the pod cannot be looked up: %s',
+    async (_what, world) => {
+      const { admission } = await bind({ ...world, pod: { state: 'unknown', why: 'HTTP 503' }, subResource });
+      expect(admission.evaluation.denial?.message).toContain('try again');
+    },
+  );
+
+  it('is left to failurePolicy where the node cannot be looked up', async () => {
+    const nodes: NodeSource = { snapshot: live.snapshot, lookUp: async () => ({ state: 'unknown', why: 'HTTP 503' }) };
+    const { admission } = await bind({ target: 'ghost', nodes, pod: found(), subResource });
     expect(admission.record.decision).toBe('error');
     expect(admission.evaluation.undecided).toContain('HTTP 503');
   });
 });
 
 describe('the note of an exemption on the live pod', () => {
+  const signed = (rules: string, namespace = 'osmo-workflows', name = 'p'): string =>
+    `${rules}.${notes.sign(JSON.stringify([namespace, name, rules]))}`;
   const noted = (value: string, over: Partial<LivePod> = {}): PodLookup =>
     found({ annotations: { 'osmo-admission/exempted': value }, ...over });
 
   it.each([
-    ['from every rule', { pod: noted('all') }],
-    ['from this rule', { pod: noted('operator-node-guard,placement') }],
+    ['from every rule', { pod: noted(signed('all')) }],
+    ['from this rule', { pod: noted(signed('operator-node-guard,placement')) }],
+    [
+      'of a pod that was given its name',
+      { pod: noted(signed('all', 'osmo-workflows', 'p-*'), { generateName: 'p-' }) },
+    ],
   ] satisfies [string, World][])('lets it be bound: %s', async (_what, world) => {
     const { admission } = await bind(world);
     expect(admission.evaluation.denial).toBeUndefined();
@@ -177,21 +189,13 @@ describe('the note of an exemption on the live pod', () => {
   });
 
   it.each([
-    ['for another rule', { pod: noted('placement') }],
-    [
-      'on a pod that is older than the webhook configuration',
-      { pod: noted('all', { createdAtMs: installedAtMs - 1 }) },
-    ],
-    ['on one from before the API server went by it', { pod: noted('all', { createdAtMs: installedAtMs + 4_000 }) }],
-    ['while nobody knows since when the API server asks us', { pod: noted('all'), installedAt: undefined }],
-    [
-      'elsewhere, where anybody could write it while we are away',
-      { namespace: 'apps', pod: noted('all', { labels: workflowLabels }) },
-    ],
-    [
-      'while the rule that keeps it does not deny',
-      { pod: noted('all'), policy: { rules: { exemptions: { enforcement: 'warn' } } } },
-    ],
+    ['for another rule', { pod: noted(signed('placement')) }],
+    ['that nobody signed', { pod: noted('all') }],
+    ['with somebody’s signature', { pod: noted(`all.${'0'.repeat(32)}`) }],
+    ['with more rules than were signed', { pod: noted(signed('placement').replace('placement', 'all')) }],
+    ['that is another pod’s', { pod: noted(signed('all', 'osmo-workflows', 'q')) }],
+    ['that is a pod’s of another namespace', { pod: noted(signed('all', 'other')) }],
+    ['elsewhere', { namespace: 'apps', pod: noted(signed('all', 'apps'), { labels: workflowLabels }) }],
   ] satisfies [string, World][])('counts for nothing %s', async (_what, world) => {
     expect(denied(await bind(world))).toEqual(['operator-node-guard/bound']);
   });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type Admission, createAdmit } from '../../src/admission/admit.ts';
 import { compileDefaults } from '../../src/config/parse.ts';
 import type { ClaimClasses } from '../../src/policy/model/claims.ts';
+import { unsignedNotes } from '../../src/policy/model/notes.ts';
 import { readRequest } from '../../src/policy/model/read-request.ts';
 import type { Phase } from '../../src/policy/model/request.ts';
 import { offlineNodes, offlinePods } from '../../src/policy/model/snapshot.ts';
@@ -14,7 +15,7 @@ function judgeBy(known: () => ClaimClasses): (phase: Phase, resourceClaims: read
   const classesOf = (): ClaimClasses => known();
   const admit = createAdmit({
     ...{ rules, policy: () => policy, nodes: offlineNodes, classesOf, now: () => 0, monotonic: () => 0 },
-    ...{ pods: offlinePods, installedAt: () => undefined },
+    ...{ pods: offlinePods, notes: unsignedNotes },
   });
   return (phase, resourceClaims) => {
     const admission = admit(

@@ -5,6 +5,7 @@ import { createReviewHandler } from '../../src/admission/handler.ts';
 import { auditRecordSchema } from '../../src/audit/schema.ts';
 import { compileDefaults } from '../../src/config/parse.ts';
 import type { Answer } from '../../src/policy/model/handler.ts';
+import { unsignedNotes } from '../../src/policy/model/notes.ts';
 import type { AuditRecord } from '../../src/policy/model/record.ts';
 import type { Phase } from '../../src/policy/model/request.ts';
 import { type NodeLookup, type NodeSource, offlineNodes, offlinePods } from '../../src/policy/model/snapshot.ts';
@@ -36,7 +37,7 @@ function harness({
       policy: () => policy,
       nodes,
       pods: offlinePods,
-      installedAt: () => undefined,
+      notes: unsignedNotes,
       now: () => Date.UTC(2026, 10, 25),
       monotonic: () => 0,
     }),

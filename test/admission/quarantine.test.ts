@@ -4,6 +4,7 @@ import { type Admission, createAdmit } from '../../src/admission/admit.ts';
 import { createFixedNodes } from '../../src/cluster/nodes-file.ts';
 import { createPolicyParser } from '../../src/config/parse.ts';
 import { markLabel, verifiedAnnotation } from '../../src/policy/model/node.ts';
+import { unsignedNotes } from '../../src/policy/model/notes.ts';
 import { readNode } from '../../src/policy/model/read-node.ts';
 import { readRequest } from '../../src/policy/model/read-request.ts';
 import type { Phase } from '../../src/policy/model/request.ts';
@@ -54,7 +55,7 @@ async function update(object: KubeObject, oldObject: KubeObject, write: Write = 
   const policy = policyOf();
   const admit = createAdmit({
     ...{ rules, policy: () => policy, nodes: createFixedNodes(new Map()), now: () => 0, monotonic: () => 0 },
-    ...{ pods: offlinePods, installedAt: () => undefined },
+    ...{ pods: offlinePods, notes: unsignedNotes },
   });
   const { phase = 'validate', user = 'root', groups = ['system:masters'], subResource = '' } = write;
   return admit(

@@ -6,6 +6,7 @@ import { createPolicyParser } from '../../src/config/parse.ts';
 import { conformanceFacts } from '../../src/policy/facts/conformance.ts';
 import type { Reason } from '../../src/policy/facts/reasons.ts';
 import { type ClassesOf, fixedClaims } from '../../src/policy/model/claims.ts';
+import { unsignedNotes } from '../../src/policy/model/notes.ts';
 import type { CompiledPolicy } from '../../src/policy/model/policy.ts';
 import { claimKindOf, readClaim } from '../../src/policy/model/read-claim.ts';
 import { readRequest } from '../../src/policy/model/read-request.ts';
@@ -45,7 +46,7 @@ export function worldOf(golden: Case): World {
       policy: () => policy,
       nodes,
       pods: offlinePods,
-      installedAt: () => undefined,
+      notes: unsignedNotes,
       classesOf: knownClaims(golden),
       now: () => nowMs,
       monotonic: () => 0,

@@ -1,11 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createApiClient } from '../../src/cluster/api-client.ts';
 import { readLiveInstallation } from '../../src/cluster/live-installation.ts';
-import {
-  installedAtOf,
-  type LiveConfiguration,
-  type LiveInstallation,
-} from '../../src/policy/model/live-configuration.ts';
+import type { LiveInstallation } from '../../src/policy/model/live-configuration.ts';
 import { FakeApiServer, status } from './fake-api-server.ts';
 
 let server: FakeApiServer;
@@ -105,58 +101,5 @@ describe('reading what the API server goes by', () => {
       Array.from({ length: 2 }, () => ({ state: 'unknown', why: 'HTTP 403: forbidden: no' })),
     );
     expect(labelled).toEqual({ state: 'unknown', why: 'HTTP 403: forbidden: no' });
-  });
-});
-
-describe('since when the API server asks', () => {
-  const made = '2026-11-25T10:00:00Z';
-  const configuration = (...managed: readonly (readonly [string, string])[]): LiveConfiguration => ({
-    state: 'found',
-    object: {
-      metadata: {
-        creationTimestamp: made,
-        managedFields: managed.map(([time, name]) => ({
-          time,
-          fieldsV1: { 'f:webhooks': { 'k:{"name":"pods"}': { [`f:${name}`]: {} } } },
-        })),
-      },
-    },
-  });
-  const installedAt = (mutating: LiveConfiguration, validating: LiveConfiguration): number | undefined =>
-    installedAtOf({
-      configurations: new Map([
-        ['MutatingWebhookConfiguration', mutating],
-        ['ValidatingWebhookConfiguration', validating],
-      ]),
-      labelled: { state: 'found', namespaces: [] },
-    });
-
-  it.each([
-    ['they were made', configuration(), configuration(), made],
-    [
-      'a failurePolicy was changed',
-      configuration(),
-      configuration(['2026-11-26T10:00:00Z', 'failurePolicy']),
-      '2026-11-26T10:00:00Z',
-    ],
-    [
-      'a namespace was added',
-      configuration(['2026-11-26T11:00:00Z', 'namespaceSelector']),
-      configuration(),
-      '2026-11-26T11:00:00Z',
-    ],
-    [
-      'they were made, though a CA came later',
-      configuration(['2026-11-27T10:00:00Z', 'clientConfig']),
-      configuration(),
-      made,
-    ],
-  ])('is when %s', (_what, mutating, validating, expected) => {
-    expect(installedAt(mutating, validating)).toBe(Date.parse(expected));
-  });
-
-  it('is not known where one is absent or cannot be read', () => {
-    expect(installedAt(configuration(), { state: 'absent' })).toBeUndefined();
-    expect(installedAt({ state: 'unknown', why: 'x' }, configuration())).toBeUndefined();
   });
 });

@@ -5,6 +5,7 @@ import { type Admission, createAdmit } from '../../src/admission/admit.ts';
 import { parseNodes } from '../../src/cluster/nodes-file.ts';
 import { createPolicyParser } from '../../src/config/parse.ts';
 import type { ClaimClasses } from '../../src/policy/model/claims.ts';
+import { unsignedNotes } from '../../src/policy/model/notes.ts';
 import type { CompiledPolicy } from '../../src/policy/model/policy.ts';
 import { readRequest } from '../../src/policy/model/read-request.ts';
 import type { Phase } from '../../src/policy/model/request.ts';
@@ -58,7 +59,7 @@ function ask(
     // A thenable that answers at once would hide a look-up: this source is only asked for nodes that the snapshot lacks.
     nodes: { snapshot: () => snapshot, lookUp: () => Promise.resolve({ state: 'absent' }) },
     pods: offlinePods,
-    installedAt: () => undefined,
+    notes: unsignedNotes,
     classesOf: (_namespace, { name }) => claims[name] ?? { state: 'off' },
     now: () => 1_000,
     monotonic: () => 0,

@@ -41,7 +41,8 @@ export function boundByBinding(binding: Binding, policy: CompiledPolicy, { nodes
     fix: 'bind the pod to another node, or leave it to the scheduler',
   };
   const pod = pods.get(podKey(binding.namespace, binding.name));
-  if (pod?.state === 'unknown') return { ...nothing, findings: [undecidedPod(binding, pod.why)] };
+  if (pod?.state === 'unknown')
+    return { ...nothing, findings: [unknownPod(binding, pod.why, lookup?.state === 'unknown')] };
   if (!isWorkflow(binding, pod, policy)) return nothing;
   return judge(binding.nodeName, lookup, policy, words);
 }
@@ -96,14 +97,18 @@ function judge(
   );
 }
 
-function undecidedPod({ namespace, name }: Binding, why: string): Finding {
+/**
+ * A pod that cannot be looked up, and a node that is in question. Where the node is known to be one that workflow pods stay off, the answer is no
+ * until somebody can tell: elsewhere failurePolicy is Ignore, and a look-up can be made slow. Who binds tries again.
+ */
+function unknownPod({ namespace, name, nodeName }: Binding, why: string, isUndecided: boolean): Finding {
   const shown = clip(`${namespace}/${name}`, 120);
   return {
     rule: guardId,
     reason: 'bound',
-    field: 'metadata.name',
-    undecided: true,
-    message: `the pod ${shown} could not be looked up (${why}), so nobody can say whether it may be bound to this node: try again`,
+    field: 'target.name',
+    ...(isUndecided && { undecided: true }),
+    message: `target.name is ${clip(nodeName, 64)}, an operator node or one that is not known, and the pod ${shown} could not be looked up (${why}), so nobody can say whether it may be bound there: try again`,
     short: `the pod could not be looked up: ${clip(why, 40)}`,
   };
 }

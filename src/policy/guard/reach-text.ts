@@ -10,7 +10,11 @@ export function reachText(pod: Workload, policy: CompiledPolicy, view: ClusterVi
     return view.state === 'offline' ? '' : ' (live nodes are not known yet)';
   }
   const { names, count, complete } = reachOf(pod.placement, view.operatorNodes(), exclusionOf(policy));
-  if (count === 0) return complete ? ' (no live operator node fits the rest of it today)' : '';
+  if (count === 0) {
+    return complete
+      ? ' (no operator node of today fits the rest of it, but one may register)'
+      : ' (too much to say which operator nodes it could reach)';
+  }
   const more = count - names.length;
   const rest = more > 0 || !complete ? ` and ${complete ? '' : 'at least '}${more} more` : '';
   return ` (it could reach ${names.join(', ')}${rest})`;

@@ -12,7 +12,10 @@ import { reachText } from './reach-text.ts';
 /** A selector or required affinity that selects operator nodes, or leaves them open; judged by the labels that a node could bear. */
 export function selects(pod: Workload, policy: CompiledPolicy, view: ClusterView): readonly Finding[] {
   const named = selectsByName(pod, policy, view);
-  if (named !== undefined) return [named];
+  return [...(named === undefined ? [] : [named]), ...selectsByLabels(pod, policy, view)];
+}
+
+function selectsByLabels(pod: Workload, policy: CompiledPolicy, view: ClusterView): readonly Finding[] {
   const exclusion = exclusionOf(policy);
   if (exclusion === undefined) return [];
   const operatorLabel = `${exclusion.key}=${exclusion.values.join('|')}`;
@@ -25,7 +28,7 @@ export function selects(pod: Workload, policy: CompiledPolicy, view: ClusterView
         rule: guardId,
         reason: 'selects',
         field,
-        message: `${field} selects operator nodes only (${operatorLabel})${reachText(pod, policy, view)}: select ${workflowValues(policy)} instead, or remove it and let placement choose`,
+        message: `${field} selects operator nodes only (${operatorLabel})${reachText(pod, policy, view)}: remove it and let placement choose`,
         short: `selects operator nodes only: ${field}`,
       },
     ];
@@ -39,7 +42,7 @@ export function selects(pod: Workload, policy: CompiledPolicy, view: ClusterView
       rule: guardId,
       reason: 'selects',
       field,
-      message: `${field} leaves nodes with ${operatorLabel} open, because the exclusion is missing (the mutating webhook did not run, or a later one undid it)${reachText(pod, policy, view)}: add the expression {key: ${exclusion.key}, operator: NotIn, values: [${exclusion.values.join(', ')}]} to ${open.term === undefined ? 'a required node affinity term' : 'that term'}`,
+      message: `${field} leaves nodes with ${operatorLabel} open, because the exclusion is missing (the mutating webhook did not run, went by another policy a moment ago, or was undone by a later one)${reachText(pod, policy, view)}: add the expression {key: ${exclusion.key}, operator: NotIn, values: [${exclusion.values.join(', ')}]} to ${open.term === undefined ? 'a required node affinity term' : 'that term'}`,
       short: `leaves operator nodes open: the exclusion ${exclusion.key} NotIn is missing`,
     },
   ];
@@ -72,10 +75,4 @@ function selectsByName(pod: Workload, policy: CompiledPolicy, view: ClusterView)
 function selectorField(pod: Workload, key: string, term: number | undefined): string {
   if (Object.hasOwn(pod.placement.nodeSelector, key)) return `${pod.path}spec.nodeSelector[${key}]`;
   return term === undefined ? `${pod.path}spec.nodeSelector` : `${pod.path}spec.${termsPath}[${term}]`;
-}
-
-function workflowValues(policy: CompiledPolicy): string {
-  const { typeLabel, types } = policy.policy.nodes;
-  const values = Object.keys(types).filter((value) => types[value] !== 'operator');
-  return values.length === 0 ? 'other nodes' : `${typeLabel}=${values.join('|')}`;
 }

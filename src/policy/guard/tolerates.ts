@@ -24,8 +24,14 @@ export function tolerates(
       rule: guardId,
       reason: 'tolerates',
       field: matched.field,
-      message: `${matched.text}; a workflow pod must not tolerate what keeps it off operator nodes${reachText(pod, policy, view)}: remove ${matched.count === 1 ? 'this toleration' : 'these tolerations'}, or give key, value and effect of the taint that you mean`,
+      message: `${matched.text}; a workflow pod must not tolerate what keeps it off operator nodes${reachText(pod, policy, view)}: remove ${matched.count === 1 ? 'it' : 'them'} (placement adds what a gpu or jetson pod needs), or name key, value and effect of another taint that you mean, such as ${example(policy)}`,
       short: `tolerates an operator taint: ${matched.field}`,
     },
   ];
+}
+
+/** A toleration that the policy itself gives to workflow pods. */
+function example(policy: CompiledPolicy): string {
+  const own = policy.profiles.flatMap(({ profile }) => profile.tolerations).find(({ value }) => value !== undefined);
+  return own === undefined ? 'one of your own' : `${own.key}=${own.value}:${own.effect ?? 'NoSchedule'}`;
 }

@@ -27,6 +27,8 @@ export interface Workload {
   /** Path of the pod inside the object: empty for a Pod, `spec.template.` for a Deployment. Messages put it before field paths. */
   readonly path: string;
   readonly name: string;
+  /** `metadata.generateName`; undefined where the pod was given its name. */
+  readonly generateName: string | undefined;
   readonly namespace: string;
   readonly labels: Labels;
   readonly annotations: Labels;
@@ -36,8 +38,6 @@ export interface Workload {
   readonly gated: boolean;
   /** Of `metadata.ownerReferences` the controller, which whoever makes the pod may write; undefined without one, and in a template. */
   readonly controller: OwnerKind | undefined;
-  /** `metadata.creationTimestamp` in milliseconds of the Unix epoch; undefined before the API server has set it, and in a template. */
-  readonly createdAtMs: number | undefined;
 }
 
 /** What an owner is, of its reference. */
@@ -60,7 +60,8 @@ export interface Binding {
 
 /** What is asked of a live pod: no more than its metadata. */
 export interface LivePod {
+  /** `metadata.generateName`; undefined where the pod was given its name. */
+  readonly generateName: string | undefined;
   readonly labels: Labels;
   readonly annotations: Labels;
-  readonly createdAtMs: number | undefined;
 }

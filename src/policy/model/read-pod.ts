@@ -13,7 +13,6 @@ import {
   readString,
   readStringList,
   readStringMap,
-  readTime,
   ShapeError,
 } from './read.ts';
 
@@ -62,16 +61,14 @@ export function readTemplate(
     path: `${at.join('.')}.`,
     name: nameIn(readObject(field(object, 'metadata'), `${path}.metadata`), `${path}.metadata`),
     namespace,
-    // A template has no such time of its own, and what it says of owners is not taken over.
-    createdAtMs: undefined,
+    // What a template says of owners is not taken over.
     controller: undefined,
   };
 }
 
 /** The metadata of a live pod. @throws ShapeError */
 export function readLivePod(value: unknown, path: string): LivePod {
-  const { labels, annotations, createdAtMs } = readMetadata(readObject(value, path), path);
-  return { labels, annotations, createdAtMs };
+  return readMetadata(readObject(value, path), path);
 }
 
 function nameIn(metadata: JsonObject, path: string): string {
@@ -97,9 +94,9 @@ function readController(metadata: JsonObject, path: string): OwnerKind | undefin
 function readMetadata(pod: JsonObject, path: string): LivePod {
   const metadata = readObject(field(pod, 'metadata'), `${path}.metadata`);
   return {
+    generateName: readString(field(metadata, 'generateName'), `${path}.metadata.generateName`) || undefined,
     labels: readStringMap(field(metadata, 'labels'), `${path}.metadata.labels`),
     annotations: readStringMap(field(metadata, 'annotations'), `${path}.metadata.annotations`),
-    createdAtMs: readTime(metadata, 'creationTimestamp', `${path}.metadata`),
   };
 }
 

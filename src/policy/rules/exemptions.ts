@@ -42,7 +42,7 @@ export const exemptions = defineRule<Settings, undefined>({
       properties: {
         enforcement: enforcementSchema(
           ['enforce', 'warn', 'audit', 'off'],
-          'enforce = deny whoever forges the annotation; below it the annotation counts for nothing, and an exempt user’s pod is judged when it is bound.',
+          'enforce = deny whoever forges the annotation; below it no pod gets the annotation, and an exempt user’s pod is judged when it is bound.',
         ),
       },
     },
@@ -68,14 +68,18 @@ export const exemptions = defineRule<Settings, undefined>({
     subject.kind === 'binding' ||
     (subject.kind === 'pod' && !isTemplate(subject.pod) && isWorkflowSubject(subject, policy)),
   exemptible: false,
-  evaluate({ phase, request, subject, policy, nowMs }: RuleInput): RuleResult {
+  evaluate({ phase, request, subject, policy, nowMs, notes }: RuleInput): RuleResult {
     if (policy.enforcementOf(id, '') !== 'enforce' && phase === 'mutate') return nothing;
     if (subject.kind === 'binding') return judgeBinding(phase, subject.binding, policy);
     if (subject.kind !== 'pod') return nothing;
-    const computed = computedValue(subject, request, policy, nowMs);
+    const computed = computedValue(subject, request, policy, nowMs, notes);
     const written = label(subject.pod.annotations, exemptedAnnotation);
     if (written === computed) return nothing;
-    if (phase === 'validate') return { findings: [forged(written, computed)], edits: [], notes: [] };
+    if (phase === 'validate') {
+      // A creation without the note has fewer rights, not more: mutation and validation may have gone by two policies, or two keys.
+      const isLess = subject.old === undefined && written === undefined;
+      return isLess ? nothing : { findings: [forged(written, computed)], edits: [], notes: [] };
+    }
     if (subject.old !== undefined) return nothing;
     const edit: Edit =
       computed === undefined
@@ -91,9 +95,10 @@ function computedValue(
   request: RuleInput['request'],
   policy: CompiledPolicy,
   nowMs: number,
+  notes: RuleInput['notes'],
 ): string | undefined {
   return subject.old === undefined
-    ? exemptedValue(request, subject, policy, nowMs)
+    ? exemptedValue(request, subject, policy, nowMs, notes)
     : label(subject.old.annotations, exemptedAnnotation);
 }
 

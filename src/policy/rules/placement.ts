@@ -140,7 +140,7 @@ function report(pod: Workload, placed: Placed, policy: CompiledPolicy, view: Clu
       rule: id,
       reason: 'conflict',
       field,
-      message: `${field} rules out ${wanted}, which the profile ${profile.name} needs (${whyProfile(pod, placed, view)}): remove it, or do not ask for what that profile stands for`,
+      message: `${field} rules out ${wanted}, which the profile ${profile.name} needs (${whyProfile(pod, placed, view)}): remove it, or select ${wanted}`,
       short: `${field} rules out ${wanted}, needed by profile ${profile.name}`,
     });
   }
