@@ -41,6 +41,8 @@ export function buildWorkload(installation: Installation, policyText: string): r
       rules: [
         // list and watch for the index, get for the look-up of a node that it lacks, patch for its mark and annotation.
         { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] },
+        // The pod of a Binding to an operator node, by name and its metadata only: a Binding shows neither its labels nor its exemption.
+        { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
         // Whether the API server sends what the policy covers.
         {
           apiGroups: ['admissionregistration.k8s.io'],

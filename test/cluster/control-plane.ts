@@ -243,7 +243,8 @@ function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [C
       'kube-controller-manager',
       ...component,
       ...['--secure-port', String(managerPort), '--root-ca-file', caFile],
-      ...['--service-account-private-key-file', accountsPrivate],
+      // As kubeadm has it: each controller is a service account of its own, and who makes a pod is a thing that policies name.
+      ...['--service-account-private-key-file', accountsPrivate, '--use-service-account-credentials'],
     ],
     'kube-scheduler': [
       'kube-scheduler',

@@ -244,6 +244,7 @@ describe('the whole installation', () => {
     expect(roles.map(({ rules: granted }) => granted)).toEqual([
       [
         { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] },
+        { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
         {
           apiGroups: ['admissionregistration.k8s.io'],
           resources: ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'],

@@ -36,6 +36,8 @@ export const operatorNodeGuard = defineRule<Settings, Settings>({
   on: [
     { group: '', resource: 'pods', operations: ['CREATE'] },
     { group: '', resource: 'pods', operations: ['UPDATE'], changes: ['placement', 'workflow-labels'] },
+    // Labels that are sent through the status are stored, too.
+    { group: '', resource: 'pods/status', operations: ['UPDATE'], changes: ['workflow-labels'] },
     { group: '', resource: 'pods/binding', operations: ['CREATE'] },
     { group: '', resource: 'bindings', operations: ['CREATE'] },
     ...templateMatches,
