@@ -3,7 +3,7 @@ import { isOperator } from '../../../properties/naive-scheduler.ts';
 import { boundTo } from '../pods.ts';
 import type { AuditedWrite } from './decisions.ts';
 import { workflowNamespace } from './operations.ts';
-import { isExemptNamespace, isWorkflow } from './oracle.ts';
+import { isExemptNamespace, isGated, isWorkflow } from './oracle.ts';
 import { userOf, type World } from './world.ts';
 
 /** How a pod got its node, if it did. */
@@ -37,7 +37,8 @@ export async function landingOf(
   const write = await bindingOf(decisions, namespace, name, first === states[0]);
   if (write.user === userOf('exempt', '').user || (exempt && namespace === workflowNamespace)) return landed;
   const before = states.slice(0, states.indexOf(first));
-  const became = before.some(({ object }) => object !== undefined && !isWorkflow(object));
+  // Behind a gate nothing binds it: labels that came with its end, or before, were there when it was judged.
+  const became = before.some(({ object }) => object !== undefined && !isWorkflow(object) && !isGated(object));
   const raced = became && labelledSince(write, decisions.writesOf(namespace, name));
   if (write.recordHash === undefined) {
     if (raced) return { ...landed, raced };

@@ -109,7 +109,7 @@ const some = <T>(...values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(..
 const mostly = <T>(usual: fc.Arbitrary<T>, rare: fc.Arbitrary<T>, weight = 5): fc.Arbitrary<T> =>
   fc.oneof({ withCrossShrink: true }, { weight, arbitrary: usual }, { weight: 1, arbitrary: rare });
 
-const pod = fc.nat(5);
+const pod = fc.nat(2);
 const node = some(...nodePool.map((_, index) => `node:${index}`));
 const type = some<string | null>('compute', 'operator', 'gpu', null);
 
@@ -180,7 +180,7 @@ const words: fc.Arbitrary<PodWords> = fc
       'default',
       'osmo-test',
     ),
-    labelled: some<Labelled>('both', 'both', 'none', 'one'),
+    labelled: some<Labelled>('both', 'none', 'one'),
     platform: maybe(some('cpu-x86', 'agx-orin-1'), 6),
     gpu: mostly(fc.constant(false), fc.constant(true)),
     scheduler: some<PodWords['scheduler']>('kai-scheduler', 'default-scheduler', 'nobody'),
@@ -211,7 +211,16 @@ const change: fc.Arbitrary<Change> = fc
       some<Change>({ note: 'a' }),
       { weight: 2, arbitrary: some<Labelled>('both', 'none', 'one').map((labelled): Change => ({ labelled })) },
       { weight: 2, arbitrary: toleration.map((tolerate): Change => ({ tolerate })) },
-      { weight: 3, arbitrary: some<Change>({ ungate: 'all' }, { ungate: 'one' }) },
+      // Made as something else, a pod is first judged when its gate goes.
+      {
+        weight: 5,
+        arbitrary: some<Change>(
+          { ungate: 'all' },
+          { ungate: 'one' },
+          { labelled: 'both', ungate: 'all' },
+          { labelled: 'both', ungate: 'all' },
+        ),
+      },
       { weight: 2, arbitrary: pair.map((select): Change => ({ select })) },
       { weight: 2, arbitrary: requirement.map((require): Change => ({ require })) },
       { weight: 1, arbitrary: fc.oneof(exempted, fc.constant(null)).map((value): Change => ({ exempted: value })) },
@@ -235,7 +244,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 2, arbitrary: fc.constant<Operation>({ do: 'settle' }) },
   { weight: 5, arbitrary: create },
   {
-    weight: 7,
+    weight: 9,
     arbitrary: fc.record({
       do: fc.constant('change' as const),
       as: author,
