@@ -4,6 +4,7 @@ import { install, startCluster } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
 import { isOperator } from '../properties/naive-scheduler.ts';
 import type { KubeObject } from '../support/fixtures.ts';
+import { boundTo, isJudged, nameOf } from './support/pods.ts';
 import { createRandom, randomNodes, randomPod } from './support/random-cluster.ts';
 
 /*
@@ -35,8 +36,6 @@ async function createNodes(): Promise<ReadonlyMap<string, KubeObject>> {
   });
   return new Map(stored.map((node) => [nameOf(node), node]));
 }
-
-const nameOf = ({ metadata }: KubeObject): string => Reflect.get(Object(metadata), 'name');
 
 /** Pods with a nodeName of their own, by name. */
 const skipped = new Set<string>();
@@ -75,14 +74,6 @@ async function run(): Promise<Outcome> {
   await plane.api.send('DELETE', pods, { gracePeriodSeconds: 0, propagationPolicy: 'Background' });
   await eventually('the namespace is empty', async () => (await plane.api.list(pods)).length === 0);
   return { denied, bound };
-}
-
-const boundTo = ({ spec }: KubeObject): string => Reflect.get(Object(spec), 'nodeName') ?? '';
-
-function isJudged({ status, spec }: KubeObject): boolean {
-  if (Reflect.get(Object(spec), 'schedulingGates') !== undefined) return true;
-  const conditions: readonly { type: string; status: string }[] = Reflect.get(Object(status), 'conditions') ?? [];
-  return conditions.some(({ type, status: is }) => type === 'PodScheduled' && is === 'False');
 }
 
 /** Pod and node of each that landed where it must not, as a message. */
