@@ -1,7 +1,7 @@
 import type { ApiAnswer } from '../../../cluster/api-client.ts';
 import type { KubeObject } from '../../../support/fixtures.ts';
 import { nodePool, type Operation } from './operations.ts';
-import { judgeRelabel } from './oracle.ts';
+import { isRetyped } from './oracle.ts';
 import { merge } from './requests.ts';
 import { nodeObject, poolNode, type World } from './world.ts';
 import type { Writer } from './writer.ts';
@@ -22,7 +22,7 @@ export function nodesOf({ nodes }: World, worker: number): Map<string, KubeObjec
 /** Writes a node, keeps what it is then, and waits until the index has seen it. */
 export async function performOnNode(
   world: World,
-  { write }: Writer,
+  { write, violated }: Writer,
   nodes: Map<string, KubeObject>,
   operation: NodeOperation,
 ): Promise<void> {
@@ -36,10 +36,14 @@ export async function performOnNode(
   switch (operation.do) {
     case 'relabel': {
       const { as, type, by } = operation;
-      const verdict = judgeRelabel(nodes.get(name), type, as === 'kubelet');
+      const before = nodes.get(name);
       const body = { metadata: { labels: { 'node-type': type } } };
       const at = by === 'nodes' ? path : `${path}/status`;
-      return keep(await write(as, name, verdict, { method: 'PATCH', path: at, body, ...merge }));
+      const answer = await write(as, name, 'admit', { method: 'PATCH', path: at, body, ...merge });
+      if (as === 'kubelet' && before !== undefined && answer.code === 200 && isRetyped(before, answer.body)) {
+        violated('admitted', `the kubelet of ${name} changed its type to ${type}`);
+      }
+      return keep(answer);
     }
     case 'taint': {
       const body = { spec: { taints: operation.taints } };

@@ -60,10 +60,9 @@ export function judgeBinding(pod: Raw, target: string, exempt: boolean, nodes: N
   return isForbidden(target, nodes) ? 'deny' : 'admit';
 }
 
-/** A kubelet may not change the type of its node; everybody else is warned at most. */
-export function judgeRelabel(node: Raw, type: string | null, byKubelet: boolean): Verdict {
-  return byKubelet && node !== undefined && (node.metadata.labels['node-type'] ?? null) !== type ? 'deny' : 'admit';
-}
+/** Whether a node is of another type than it was: a kubelet's write of it passes, and must leave the type alone; everybody else is warned at most. */
+export const isRetyped = (before: Raw, after: Raw): boolean =>
+  (before.metadata.labels['node-type'] ?? null) !== (after.metadata.labels['node-type'] ?? null);
 
 /** What must not be true of any workflow pod that the scheduler takes up: some node that bears an operator label, or an operator taint, is open to it. */
 export function canReachOperator(pod: Raw): boolean {
