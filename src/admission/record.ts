@@ -26,11 +26,11 @@ export function buildRecord(input: RecordInput): AuditRecord {
   const { phase, request, evaluation, patch, policy, snapshot, nowMs, durationSeconds } = input;
   const { denial, undecided } = evaluation;
   return {
-    apiVersion: 'osmo-admission/v1alpha1',
     kind: 'AdmissionRecord',
     time: new Date(nowMs).toISOString(),
     phase,
     requestUID: clip(request.uid, maxNameLength),
+    callerVerified: false,
     user: {
       username: clip(request.requester.username, maxNameLength),
       groups: request.requester.groups.slice(0, maxGroups).map((group) => clip(group, maxNameLength)),

@@ -7,11 +7,11 @@ import { createLineSink, openAuditFile } from '../../src/audit/sink.ts';
 import type { AuditRecord } from '../../src/policy/model/record.ts';
 
 const record = (name: string): AuditRecord => ({
-  apiVersion: 'osmo-admission/v1alpha1',
   kind: 'AdmissionRecord',
   time: '2026-11-25T12:00:00.000Z',
   phase: 'validate',
   requestUID: name,
+  callerVerified: false,
   user: { username: '', groups: [] },
   verb: 'create',
   objectRef: { apiGroup: '', apiVersion: 'v1', resource: 'pods', subresource: '', namespace: '', name },

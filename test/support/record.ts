@@ -2,11 +2,11 @@ import type { AuditRecord } from '../../src/policy/model/record.ts';
 
 /** The audit record of a pod that was admitted, but for what is given. */
 export const record = (over: Partial<AuditRecord>): AuditRecord => ({
-  apiVersion: 'osmo-admission/v1alpha1',
   kind: 'AdmissionRecord',
   time: '2026-11-25T12:00:00.000Z',
   phase: 'validate',
   requestUID: 'uid-of-a-user',
+  callerVerified: false,
   user: { username: 'alice-the-user', groups: ['a-group'] },
   verb: 'create',
   objectRef: {

@@ -1,16 +1,17 @@
 import type { Phase } from './request.ts';
 
 /**
- * One decision, as the audit log keeps it. Holds no object, environment variable or secret. Field names follow the API
- * server's audit event where it has one.
+ * One decision, as the audit log keeps it, without what the log adds to each line. Holds no object, environment variable or secret.
+ * Field names follow the API server's audit event where it has one.
  */
 export interface AuditRecord {
-  readonly apiVersion: 'osmo-admission/v1alpha1';
   readonly kind: 'AdmissionRecord';
   /** RFC 3339 with milliseconds, UTC: when the review was received. */
   readonly time: string;
   readonly phase: Phase;
   readonly requestUID: string;
+  /** Whether the caller was known to be the API server. Callers are not verified yet, so it is false. */
+  readonly callerVerified: boolean;
   readonly user: { readonly username: string; readonly groups: readonly string[] };
   readonly verb: string;
   readonly objectRef: {
