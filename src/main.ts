@@ -13,6 +13,7 @@ const manifest: { version: string } = JSON.parse(readFileSync(join(import.meta.d
 const io: CliIo = {
   stdout: (chunk) => void process.stdout.write(chunk),
   stderr: (chunk) => void process.stderr.write(chunk),
+  terminal: process.stderr.isTTY === true,
   readStdin: () => text(process.stdin),
   env: process.env,
   now: Date.now,
