@@ -13,6 +13,7 @@ const metrics = createMetrics({
   nodes: () => ({ state: 'synced', count: 1, ageSeconds: 1 }),
   certificateExpiry: () => 1,
   quarantine: () => ({ leading: true, marked: 1, reported: 1 }),
+  auditFailing: () => true,
 });
 const rendered = async (): Promise<string> => (await metrics.render()).text;
 const typesIn = (text: string): readonly string[] =>

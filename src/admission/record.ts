@@ -10,6 +10,11 @@ import type { NodeSnapshot } from '../policy/model/snapshot.ts';
 const maxNameLength = 253;
 const maxGroups = 32;
 
+/** Lists and texts that a request may make long are cut here, so that no record is larger than some 100 KB. */
+const maxFindings = 50;
+const maxTextLength = 2_048;
+const maxFieldLength = 512;
+
 export interface RecordInput {
   readonly phase: Phase;
   readonly request: AdmissionRequest;
@@ -47,17 +52,17 @@ export function buildRecord(input: RecordInput): AuditRecord {
     dryRun: request.dryRun,
     decision: undecided !== undefined ? 'error' : denial === undefined ? 'allow' : 'deny',
     rules: evaluation.rules,
-    findings: evaluation.findings.map(({ rule, reason, enforcement, field, message }) => ({
+    findings: evaluation.findings.slice(0, maxFindings).map(({ rule, reason, enforcement, field, message }) => ({
       rule,
       reason,
       enforcement,
-      field,
-      message,
+      field: clip(field, maxFieldLength),
+      message: clip(message, maxTextLength),
     })),
-    warnings: evaluation.warnings,
+    warnings: evaluation.warnings.slice(0, maxFindings).map((warning) => clip(warning, maxTextLength)),
     patch: patchPaths(patch),
-    exemptions: evaluation.exemptions,
-    ...(undecided !== undefined && { error: undecided }),
+    exemptions: evaluation.exemptions.map(({ reason, rules }) => ({ reason: clip(reason, maxTextLength), rules })),
+    ...(undecided !== undefined && { error: clip(undecided, maxTextLength) }),
     policyDigest: policy.digest,
     nodes: {
       state: snapshot.state,
@@ -72,7 +77,7 @@ export function buildRecord(input: RecordInput): AuditRecord {
 const maxPatchPaths = 100;
 
 function patchPaths(patch: readonly PatchOperation[]): readonly string[] {
-  const paths = patch.slice(0, maxPatchPaths).map(({ path }) => path);
+  const paths = patch.slice(0, maxPatchPaths).map(({ path }) => clip(path, maxFieldLength));
   return patch.length > maxPatchPaths ? [...paths, `(and ${patch.length - maxPatchPaths} more)`] : paths;
 }
 

@@ -29,7 +29,7 @@ export function hashOf(line: string | Uint8Array): string {
 
 /** Adds one line to a chain. */
 export function link(state: ChainState, body: LineBody): Link {
-  const line = canonicalize({ ...body, ...headerAfter(state) });
+  const line = lineOf({ ...body, ...headerAfter(state) });
   const digest = hashOf(line);
   return { line, hash: digest, next: { ...state, sequence: state.sequence + 1, previous: digest } };
 }
@@ -44,6 +44,17 @@ export function linkCheckpoint(state: ChainState, key: SigningKey, time: string)
   };
   const signature = signText(key, canonicalize({ ...unsigned, ...headerAfter(state) }));
   return link(state, { ...unsigned, signature });
+}
+
+/** A line is written whatever its texts hold: where a half of a surrogate pair is left, U+FFFD takes its place. */
+function lineOf(object: object): string {
+  try {
+    return canonicalize(object);
+  } catch {
+    const mended = (_key: string, value: unknown): unknown =>
+      typeof value === 'string' ? value.toWellFormed() : value;
+    return canonicalize(JSON.parse(JSON.stringify(object), mended));
+  }
 }
 
 function headerAfter({ cluster, replica, boot, sequence, previous }: ChainState): Omit<LineHeader, 'time'> {

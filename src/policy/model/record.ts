@@ -46,8 +46,19 @@ export interface RecordedFinding {
   readonly message: string;
 }
 
+/** A record on its way. */
+export interface Written {
+  /** Hex SHA-256 of the record's line, without its line break: what the answer's audit annotation names it by. */
+  readonly hash: string;
+  /**
+   * Where the answer must wait for the line: resolves when it may go out, or with why it may not. Never rejects, and resolves within the
+   * deadline given.
+   */
+  readonly until?: Promise<string | undefined>;
+}
+
 /** Where records go. Never throws and never blocks: a sink that fails counts its failures. */
 export interface AuditSink {
-  /** @returns the hex SHA-256 of the record's line, without its line break: what the answer's audit annotation names it by. */
-  write(record: AuditRecord): string;
+  /** @param deadlineMs how long the answer can wait. */
+  write(record: AuditRecord, deadlineMs: number): Written;
 }
