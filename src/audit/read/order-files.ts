@@ -1,3 +1,4 @@
+import { noHash } from '../line.ts';
 import type { Entry } from './entry.ts';
 
 /** The two ends of a file: enough to tell where it belongs. */
@@ -60,7 +61,7 @@ function keysOf({ first, last }: FileEnds): readonly string[] {
   const headers = [first?.header, last?.header].filter((header) => header !== undefined);
   return [
     ...headers.flatMap(({ replica, boot }) => [`replica ${replica}`, `boot ${boot}`]),
-    ...(first?.header === undefined ? [] : [`hash ${first.header.previous}`]),
+    ...(first?.header === undefined || first.header.previous === noHash ? [] : [`hash ${first.header.previous}`]),
     ...(last === undefined ? [] : [`hash ${last.hash}`]),
   ];
 }

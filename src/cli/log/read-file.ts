@@ -9,7 +9,7 @@ import { describeFileError, UsageError } from '../io.ts';
 /** Called with the number of bytes that were read from the disk. */
 export type OnBytes = (bytes: number) => void;
 
-const chunkBytes = 256 * 1024;
+const chunkBytes = 64 * 1024;
 
 /**
  * The lines of a file, compressed by gzip or not (by its first bytes, not by its name), in batches; memory does not grow with the file.
