@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { type CliIo, exitCodes } from './cli/io.ts';
-import { type Command, run } from './cli/run.ts';
+import { type CliIo, type Command, exitCodes } from './cli/io.ts';
+import { run } from './cli/run.ts';
 import type { Log } from './config/watch-files.ts';
 
 /** The composition root: the one place that touches the process. */

@@ -11,6 +11,9 @@ export interface CliIo {
   readonly now: () => number;
 }
 
+/** @returns the exit code. */
+export type Command = (args: readonly string[], io: CliIo) => Promise<number>;
+
 /** Exit codes: clean, findings, could not judge. */
 export const exitCodes = { ok: 0, denied: 1, failed: 2 } as const;
 

@@ -2,7 +2,7 @@ import { SigningKeyError } from '../audit/signing.ts';
 import { AccessError } from '../cluster/access.ts';
 import { NodesFileError } from '../cluster/nodes-file.ts';
 import { PolicyFileError } from '../config/parse.ts';
-import { type CliIo, exitCodes, UsageError } from './io.ts';
+import { type CliIo, type Command, exitCodes, UsageError } from './io.ts';
 import { log } from './log/log.ts';
 import { manifests } from './manifests-command.ts';
 import { policy } from './policy.ts';
@@ -25,8 +25,6 @@ Usage:
 
 /** What a person can mend: a message, no stack. */
 const mendable = [UsageError, NodesFileError, PolicyFileError, AccessError, SigningKeyError];
-
-export type Command = (args: readonly string[], io: CliIo) => Promise<number>;
 
 /**
  * Runs one command line.

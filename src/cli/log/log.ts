@@ -1,5 +1,4 @@
-import { type CliIo, exitCodes, UsageError } from '../io.ts';
-import type { Command } from '../run.ts';
+import { type CliIo, type Command, exitCodes, UsageError } from '../io.ts';
 import { printKey } from './key.ts';
 import { queryLog } from './query.ts';
 import { reconcileLogs } from './reconcile.ts';

@@ -1,6 +1,6 @@
 import { type Line, text } from '../../audit/read/entry.ts';
 import type { Scope } from '../../audit/read/scope.ts';
-import { createPolicyParser } from '../../config/parse.ts';
+import { createPolicyParser, type ParsePolicy } from '../../config/parse.ts';
 import { buildWebhookConfigurations } from '../../manifests/webhooks.ts';
 import { field, isObject } from '../../policy/model/read.ts';
 import { rules } from '../../policy/rules/index.ts';
@@ -14,10 +14,12 @@ export interface Scopes {
 }
 
 export function createScopes(namespace: string): Scopes {
-  const parse = createPolicyParser({ rules, ownNamespace: namespace });
+  // A schema is compiled for it: not before there is a policy.
+  let parse: ParsePolicy | undefined;
   const byDigest = new Map<string, Scope>();
   const since: { readonly ms: number; readonly scope: Scope }[] = [];
   const scopeOf = (policyText: string, file: string): Scope => {
+    parse ??= createPolicyParser({ rules, ownNamespace: namespace });
     const policy = parse(policyText, file);
     const configuration = buildWebhookConfigurations(rules, policy, namespace).find(
       ({ kind }) => kind === 'ValidatingWebhookConfiguration',
