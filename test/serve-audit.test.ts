@@ -4,6 +4,7 @@ import { createReviewClient, type ReviewClient } from '../scripts/review-client.
 import { breaksOf, parseLines, sha256, tornTailOf } from './audit/support.ts';
 import { eventually, serverName } from './server/support.ts';
 import { osmoPod } from './support/fixtures.ts';
+import { metricOf } from './support/metrics.ts';
 import { createServeFolder, type Process, type ServeFolder } from './support/serve-process.ts';
 
 /* The audit log of a real server process. */
@@ -112,6 +113,43 @@ describe('the audit log of a server', () => {
     const lines = content().trimEnd().split('\n');
     expect(lines.filter((line) => line.includes('"AdmissionRecord"')).map(sha256)).toEqual(hashes);
     for (const line of parseLines(content())) expect(line.cluster).toBe('lab');
+  });
+
+  it('whose sink fails: under continue requests are judged, and metrics and /readyz tell what is lost', async () => {
+    const server = folder.start([
+      ...folder.usual(),
+      '--shutdown-delay',
+      '0s',
+      '--audit-log',
+      '/dev/full',
+      '--audit-log',
+      '-',
+    ]);
+    const client = await clientOf(server);
+    const { health } = await server.ports();
+    const get = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${health}${path}`)).text();
+    await eventually('the loss of the first lines', async () => (await get('/readyz')).includes('[~] audit: '));
+    expect((await client.review('validate', osmoPod('chart-default-cpu'))).allowed).toBe(false);
+    server.closeStdout();
+    for (let i = 0; i < 3; i++) await client.review('validate', osmoPod('chart-default-cpu'));
+    const lost = async (sink: string): Promise<number> =>
+      metricOf(await get('/metrics'), 'osmo_admission_audit_lost_records_total', { sink });
+    await eventually('losses of both', async () => (await lost('file')) >= 7 && (await lost('stdout')) > 0);
+    expect(metricOf(await get('/metrics'), 'osmo_admission_audit_failing')).toBe(1);
+    expect(server.stderr()).toContain('ENOSPC');
+    expect(await get('/readyz')).toContain('still failing\n');
+    expect((await fetch(`http://127.0.0.1:${health}/readyz`)).status).toBe(200);
+    await end(server);
+  });
+
+  it('whose sink fails: under deny each request is HTTP 500, so that failurePolicy decides', async () => {
+    const args = ['--shutdown-delay', '0s', '--audit-log', '/dev/full', '--audit-on-error', 'deny'];
+    const server = folder.start([...folder.usual(), ...args]);
+    const client = await clientOf(server);
+    await expect(client.review('validate', osmoPod('chart-default-cpu'))).rejects.toThrow(
+      /HTTP 500: .*the audit record could not be written: ENOSPC/,
+    );
+    await end(server);
   });
 
   it('names the replica by POD_NAME', async () => {

@@ -26,7 +26,10 @@ export interface RecordInput {
   readonly durationSeconds: number;
 }
 
-/** Builds the audit record of one decision: names and findings, never the object. */
+/**
+ * Builds the audit record of one decision: names and findings, never the object. What it holds is made in the order of its keys, as the
+ * audit log writes it.
+ */
 export function buildRecord(input: RecordInput): AuditRecord {
   const { phase, request, evaluation, patch, policy, snapshot, nowMs, durationSeconds } = input;
   const { denial, undecided } = evaluation;
@@ -37,27 +40,27 @@ export function buildRecord(input: RecordInput): AuditRecord {
     requestUID: clip(request.uid, maxNameLength),
     callerVerified: false,
     user: {
-      username: clip(request.requester.username, maxNameLength),
       groups: request.requester.groups.slice(0, maxGroups).map((group) => clip(group, maxNameLength)),
+      username: clip(request.requester.username, maxNameLength),
     },
     verb: request.operation.toLowerCase(),
     objectRef: {
       apiGroup: clip(request.resource.group, maxNameLength),
       apiVersion: clip(request.resource.version, maxNameLength),
+      name: clip(objectName(request), maxNameLength),
+      namespace: clip(request.namespace, maxNameLength),
       resource: clip(request.resource.resource, maxNameLength),
       subresource: clip(request.subResource, maxNameLength),
-      namespace: clip(request.namespace, maxNameLength),
-      name: clip(objectName(request), maxNameLength),
     },
     dryRun: request.dryRun,
     decision: undecided !== undefined ? 'error' : denial === undefined ? 'allow' : 'deny',
     rules: evaluation.rules,
     findings: evaluation.findings.slice(0, maxFindings).map(({ rule, reason, enforcement, field, message }) => ({
-      rule,
-      reason,
       enforcement,
       field: clip(field, maxFieldLength),
       message: clip(message, maxTextLength),
+      reason,
+      rule,
     })),
     warnings: evaluation.warnings.slice(0, maxFindings).map((warning) => clip(warning, maxTextLength)),
     patch: patchPaths(patch),
@@ -65,9 +68,9 @@ export function buildRecord(input: RecordInput): AuditRecord {
     ...(undecided !== undefined && { error: clip(undecided, maxTextLength) }),
     policyDigest: policy.digest,
     nodes: {
-      state: snapshot.state,
-      resourceVersion: snapshot.resourceVersion,
       ageSeconds: snapshot.confirmedAtMs === undefined ? null : Math.max(0, nowMs - snapshot.confirmedAtMs) / 1000,
+      resourceVersion: snapshot.resourceVersion,
+      state: snapshot.state,
     },
     durationSeconds,
   };

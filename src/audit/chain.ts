@@ -1,6 +1,13 @@
 import { hash } from 'node:crypto';
 import { canonicalize } from './canonical.ts';
-import { type BodyOf, type Checkpoint, type LineBody, type LineHeader, lineApiVersion } from './line.ts';
+import {
+  type AdmissionRecord,
+  type BodyOf,
+  type Checkpoint,
+  type LineBody,
+  type LineHeader,
+  lineApiVersion,
+} from './line.ts';
 import { type SigningKey, signText } from './signing.ts';
 
 /** Where a chain stands: what the next line adds itself to. One chain per replica and boot. */
@@ -29,7 +36,8 @@ export function hashOf(line: string | Uint8Array): string {
 
 /** Adds one line to a chain. */
 export function link(state: ChainState, body: LineBody): Link {
-  const line = lineOf({ ...body, ...headerAfter(state) });
+  const header = headerAfter(state);
+  const line = lineOf(body.kind === 'AdmissionRecord' ? decisionInOrder(body, header) : { ...body, ...header });
   const digest = hashOf(line);
   return { line, hash: digest, next: { ...state, sequence: state.sequence + 1, previous: digest } };
 }
@@ -44,6 +52,37 @@ export function linkCheckpoint(state: ChainState, key: SigningKey, time: string)
   };
   const signature = signText(key, canonicalize({ ...unsigned, ...headerAfter(state) }));
   return link(state, { ...unsigned, signature });
+}
+
+/** A decision's members in the order of their keys, as the canonical form has them: nothing is left to sort. */
+function decisionInOrder(body: BodyOf<AdmissionRecord>, header: Omit<LineHeader, 'time'>): AdmissionRecord {
+  return {
+    apiVersion: header.apiVersion,
+    boot: header.boot,
+    callerVerified: body.callerVerified,
+    cluster: header.cluster,
+    decision: body.decision,
+    dryRun: body.dryRun,
+    durationSeconds: body.durationSeconds,
+    ...(body.error !== undefined && { error: body.error }),
+    exemptions: body.exemptions,
+    findings: body.findings,
+    kind: body.kind,
+    nodes: body.nodes,
+    objectRef: body.objectRef,
+    patch: body.patch,
+    phase: body.phase,
+    policyDigest: body.policyDigest,
+    previous: header.previous,
+    replica: header.replica,
+    requestUID: body.requestUID,
+    rules: body.rules,
+    sequence: header.sequence,
+    time: body.time,
+    user: body.user,
+    verb: body.verb,
+    warnings: body.warnings,
+  };
 }
 
 /** A line is written whatever its texts hold: where a half of a surrogate pair is left, U+FFFD takes its place. */

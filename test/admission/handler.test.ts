@@ -2,6 +2,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 import { createAdmit } from '../../src/admission/admit.ts';
 import { createReviewHandler } from '../../src/admission/handler.ts';
+import { canonicalize } from '../../src/audit/canonical.ts';
 import { link } from '../../src/audit/chain.ts';
 import { noHash } from '../../src/audit/line.ts';
 import { auditLineSchema } from '../../src/audit/schema.ts';
@@ -25,10 +26,12 @@ function harness({
   nodes = offlineNodes,
   list = rules,
   until,
+  monotonic = () => 0,
 }: {
   nodes?: NodeSource;
   list?: readonly BoundRule[];
-  until?: () => Promise<string | undefined>;
+  until?: (deadlineMs: number) => Promise<string | undefined>;
+  monotonic?: () => number;
 } = {}): Harness {
   const policy = compileDefaults({ rules: list });
   const records: AuditRecord[] = [];
@@ -46,12 +49,12 @@ function harness({
     }),
     rules: list,
     audit: {
-      write: (record) => {
+      write: (record, deadlineMs) => {
         records.push(record);
-        return { hash: `hash-of-record-${records.length}`, ...(until !== undefined && { until: until() }) };
+        return { hash: `hash-of-record-${records.length}`, ...(until !== undefined && { until: until(deadlineMs) }) };
       },
     },
-    monotonic: () => 0,
+    monotonic,
     observer: { decided: () => undefined, failed: (kind) => void failures.push(kind) },
     log: (_level, message, fields) => void logged.push(`${message} ${JSON.stringify(fields)}`),
   });
@@ -475,6 +478,28 @@ describe('an answer that must wait for its record', () => {
     expect((await asking).status).toBe(200);
   });
 
+  it('waits for what the look-ups have left of its time', async () => {
+    const given: number[] = [];
+    let nowMs = 0;
+    const nodes: NodeSource = {
+      snapshot: () => ({ state: 'synced', nodes: new Map(), resourceVersion: '1', confirmedAtMs: 0 }),
+      lookUp: () => {
+        nowMs = 700;
+        return Promise.resolve({ state: 'absent' });
+      },
+    };
+    const { ask } = harness({
+      ...{ nodes, monotonic: () => nowMs },
+      until: (deadlineMs) => {
+        given.push(deadlineMs);
+        return Promise.resolve(undefined);
+      },
+    });
+    await ask(review());
+    await ask(review({ object: podWith({ nodeName: 'n' }) }));
+    expect(given).toEqual([1_000, 300]);
+  });
+
   it('is HTTP 500 where the record cannot be written, so that failurePolicy decides', async () => {
     const { ask, failures } = harness({ until: () => Promise.resolve('no space left on device') });
     const answer = await ask(review());
@@ -505,6 +530,18 @@ describe('the audit record', () => {
     const start = { cluster: '', replica: 'r', boot: 'b'.repeat(32), sequence: 0, previous: noHash };
     for (const record of all)
       expect(valid(JSON.parse(link(start, record).line)), JSON.stringify(valid.errors)).toBe(true);
+  });
+
+  it('is made in the order of its keys, as the log writes it', async () => {
+    const { ask, records } = harness();
+    await ask(review());
+    await ask(review({ userInfo: { username: 'system:node:n', groups: ['system:nodes'] } }));
+    for (const { user, objectRef, nodes, findings, exemptions } of records) {
+      for (const part of [user, objectRef, nodes, ...findings, ...exemptions]) {
+        expect(JSON.stringify(part)).toBe(canonicalize(part));
+      }
+    }
+    expect(records.flatMap(({ findings }) => findings)).not.toEqual([]);
   });
 
   it('holds no environment, command or whole object, and bounded text', async () => {

@@ -270,7 +270,7 @@ describe('the records', () => {
     const event = await plane.auditAnnotations(auditId);
     expect(event).toMatchObject({
       'pods.validate.osmo-admission/decision': 'deny',
-      'pods.validate.osmo-admission/rules': 'operator-node-guard,placement',
+      'pods.validate.osmo-admission/rules': 'operator-node-guard,placement,exemptions',
     });
     const hash = String(event['pods.validate.osmo-admission/record-hash']);
     await eventually('the record is written', () => webhook.recordsByHash().has(hash));

@@ -17,6 +17,8 @@ export interface Process {
   readonly stderr: () => string;
   readonly stdout: () => string;
   readonly signal: (name: NodeJS.Signals) => void;
+  /** Nobody reads its standard output any more. */
+  readonly closeStdout: () => void;
   /** Once it serves. */
   readonly ports: () => Promise<{ admission: number; health: number }>;
 }
@@ -71,6 +73,7 @@ export function createServeFolder(): ServeFolder {
         stderr: () => stderr,
         stdout: () => stdout,
         signal: (name) => void started.kill(name),
+        closeStdout: () => void started.stdout.destroy(),
         async ports() {
           await eventually('the server serves', () => stderr.includes('"admissionPort"'));
           const line = stderr.split('\n').find((text) => text.includes('"admissionPort"')) ?? '{}';
