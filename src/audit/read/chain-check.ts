@@ -1,6 +1,6 @@
 import { noHash } from '../line.ts';
 import { type Break, breakAt, type Hole, holds, removedBreak } from './break.ts';
-import { classify, follows, noLine } from './classify.ts';
+import { classify, follows, noLine, startsApart } from './classify.ts';
 import { type Entry, isLine, type Line, number, object, placeText, text } from './entry.ts';
 
 /**
@@ -17,8 +17,8 @@ export interface ChainCheck {
 export function createChainCheck(accept: (line: Line, before: Line | undefined) => Break | undefined): ChainCheck {
   /** The last line that is in its place. */
   let last: Line | undefined;
-  /** Whether that is the first of all. */
-  let isFirst = false;
+  /** The one before it. */
+  let earlier: Line | undefined;
   let suspect: Entry | undefined;
   /** A line that was passed over: a copy, or one that is missing where it belongs. */
   let stray: Line | undefined;
@@ -43,14 +43,17 @@ export function createChainCheck(accept: (line: Line, before: Line | undefined) 
 
   const take = (line: Line): void => {
     const { boot, sequence, kind } = line.header;
-    if (last !== undefined && boot !== last.header.boot) settleHoles();
+    if (last !== undefined && boot !== last.header.boot) {
+      settleHoles();
+      if (stray !== undefined && isNext(stray, last)) fail(breakAt('reordered', stray, atEnd));
+    }
     if (stray?.header.boot === boot && stray.header.sequence === sequence) {
       fail(breakAt('inserted', stray, `this line stands again where it belongs, at ${placeText(line.place)}`));
     }
     if (kind === 'GapRecord') holes = withoutDeclared(holes, line);
     boots.add(boot);
     const before = last;
-    isFirst = before === undefined;
+    earlier = before;
     last = line;
     const wrong = accept(line, before);
     if (wrong !== undefined) fail(wrong);
@@ -91,7 +94,7 @@ export function createChainCheck(accept: (line: Line, before: Line | undefined) 
 
   /** Decides about the line that is held, with the next one in sight. */
   const settle = (held: Entry, before: Line, next: Entry | undefined): void => {
-    const verdict = classify({ before, isFirst, held, next, isBehind });
+    const verdict = classify({ before, earlier, isFirst: earlier === undefined, held, next, isBehind });
     if (verdict.do === 'break') fail(verdict.found);
     else if (verdict.do === 'place') place(verdict.line);
     else if (verdict.do === 'pass over' && isLine(held)) {
@@ -145,17 +148,16 @@ export function createChainCheck(accept: (line: Line, before: Line | undefined) 
 
 const nowhere = 'it belongs nowhere in this chain';
 
-/** Missing at the very end, or belonging nowhere. */
-function strayAtEnd(stray: Line, last: Line | undefined, otherwise: Break | undefined): Break {
-  const isMissing = last?.header.boot === stray.header.boot && last.header.sequence + 1 === stray.header.sequence;
-  if (isMissing) return breakAt('reordered', stray, 'this line belongs at the end');
-  return otherwise ?? breakAt('inserted', stray, nowhere);
+const atEnd = 'this line belongs at the end of its boot';
+
+function isNext({ header: stray }: Line, { header: last }: Line): boolean {
+  return last.boot === stray.boot && last.sequence + 1 === stray.sequence;
 }
 
-/** A server that found no log. Nothing says what was there before. */
-function startsApart({ header, value }: Line): boolean {
-  const { kind, sequence, previous } = header;
-  return kind === 'LogStart' && sequence === 1 && previous === noHash && value.previousBoot === null;
+/** Missing at the very end, or belonging nowhere. */
+function strayAtEnd(stray: Line, last: Line | undefined, otherwise: Break | undefined): Break {
+  if (last !== undefined && isNext(stray, last)) return breakAt('reordered', stray, atEnd);
+  return otherwise ?? breakAt('inserted', stray, nowhere);
 }
 
 /** Without the holes that a GapRecord declares: it must count exactly what is missing between its first and last line. */

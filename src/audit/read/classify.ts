@@ -1,5 +1,6 @@
 import { canonicalize } from '../canonical.ts';
 import { hashOf } from '../chain.ts';
+import { noHash } from '../line.ts';
 import { type Break, type BreakKind, breakAt, type Hole, removedBreak } from './break.ts';
 import { type Entry, isLine, type Line, number, object, placeText, text } from './entry.ts';
 
@@ -17,6 +18,8 @@ export type Verdict =
 
 export interface Suspicion {
   readonly before: Line;
+  /** The line before `before`; undefined where that is the first of all. */
+  readonly earlier: Line | undefined;
   /** Whether `before` is the first line of all. */
   readonly isFirst: boolean;
   readonly held: Entry;
@@ -33,15 +36,26 @@ export function follows({ header: a, hash }: Line, { header: x }: Line): boolean
   return x.kind === 'LogStart' && x.sequence === 1;
 }
 
+/** A server that found no log. Nothing says what was there before. */
+export function startsApart({ header, value }: Line): boolean {
+  const { kind, sequence, previous } = header;
+  return kind === 'LogStart' && sequence === 1 && previous === noHash && value.previousBoot === null;
+}
+
 /**
  * Tells which of two neighbours is wrong, by the line after them: a changed line no longer has the hash that the line after it names,
  * while a line that came or went leaves its neighbours as they were.
  */
 export function classify(suspicion: Suspicion): Verdict {
-  const { before, held, next } = suspicion;
+  const { before, earlier, held, next } = suspicion;
+  // A boot that links to nothing is taken as it comes; here the one before it goes on.
+  if (startsApart(before) && earlier !== undefined && isLine(held) && follows(earlier, held)) {
+    return broken('inserted', before, 'the lines around it are a chain without it');
+  }
   if (next !== undefined && isLine(next)) {
     if (follows(before, next) || declaresAll(before, next)) return doesNotBelong(suspicion);
-    if (isLine(held) && follows(held, next)) return somethingBefore(suspicion, held);
+    if (startsApart(next) && !suspicion.isBehind(next)) return beforeAnother(suspicion, next);
+    if (isLine(held) && (follows(held, next) || declaresAll(held, next))) return somethingBefore(suspicion, held);
   }
   return itself(suspicion);
 }
@@ -52,6 +66,13 @@ function doesNotBelong({ before, held, isBehind }: Suspicion): Verdict {
   const { boot, sequence } = held.header;
   const isEarlier = boot === before.header.boot ? sequence <= before.header.sequence : isBehind(held);
   return isEarlier ? { do: 'place', line: held } : { do: 'pass over' };
+}
+
+/** The next line begins a boot that links to nothing, and so says nothing of the two, unless this one is of that boot or none at all. */
+function beforeAnother(suspicion: Suspicion, next: Line): Verdict {
+  const { held } = suspicion;
+  const isForeign = !isLine(held) || held.header.boot === next.header.boot;
+  return isForeign ? doesNotBelong(suspicion) : itself({ ...suspicion, next: undefined });
 }
 
 /** The next line follows this one: it is whole, and something before it is wrong. */
@@ -75,7 +96,7 @@ function otherBoot({ before, isFirst, isBehind }: Suspicion, held: Line): Verdic
     if (s.previous === a.previous) return broken('inserted', before, 'the next boot links to the line before it');
     return unlinked(held, before);
   }
-  if (s.sequence === a.sequence + 1 && (isFirst || isStart(before)) && isOfBoot(before, held)) {
+  if (s.sequence === a.sequence + 1 && (isFirst || isStart(before)) && isOfBoot(before, s.boot, s.previous)) {
     return broken('changed', before, 'the line after it names another boot and hash');
   }
   const missing = missingBefore(held, before);
@@ -126,11 +147,13 @@ function unlinked(start: Line, before: Line): Verdict {
     return broken('changed', start, 'it names two different lines as the one before it');
   }
   if (boot !== a.boot) {
+    if (isOfBoot(before, boot, start.header.previous))
+      return broken('changed', before, 'the next boot names another boot and hash');
     return broken('removed', start, `it goes on after boot ${boot}, which is not there: is a rotated file missing?`);
   }
   if (sequence === a.sequence) return broken('changed', before, 'the next boot names another hash');
   if (sequence < a.sequence) return broken('inserted', before, `the next boot goes on after line ${sequence}`);
-  return { do: 'break', found: removedBreak({ boot, from: a.sequence + 1, to: sequence, at: start, after: before }) };
+  return { do: 'go on', hole: { boot, from: a.sequence + 1, to: sequence, at: start, after: before } };
 }
 
 export const noLine = 'this is no line of an audit log';
@@ -141,9 +164,9 @@ function missingBefore(held: Line, before: Line): Extract<Verdict, { readonly do
   return { do: 'go on', hole: { boot, from, to: sequence - 1, at: held, after: before } };
 }
 
-/** Whether a line would be the one before another if its boot were that of the other: then only its boot was changed. */
-function isOfBoot({ value }: Line, next: Line): boolean {
-  return hashOf(canonicalize({ ...value, boot: next.header.boot })) === next.header.previous;
+/** Whether a line would have the hash if its boot were another: then only its boot was changed. */
+function isOfBoot({ value }: Line, boot: string, hash: string): boolean {
+  return hashOf(canonicalize({ ...value, boot })) === hash;
 }
 
 /** Whether a line declares everything between it and the one before as lost: then nothing belongs there. */

@@ -1,6 +1,6 @@
 import { field, isObject, type JsonObject } from '../../policy/model/read.ts';
 import { hashOf } from '../chain.ts';
-import { type LineHeader, lineApiVersion } from '../line.ts';
+import { type AuditLine, type LineHeader, lineApiVersion } from '../line.ts';
 import type { RawLine } from './split-lines.ts';
 
 /** Where a line stands. */
@@ -34,6 +34,12 @@ export interface Line extends Entry {
   readonly header: Header;
 }
 
+/** A line of any other kind is none: a checkpoint would be one no more, and nobody would look at its signature. */
+const kinds: ReadonlySet<string> = new Set<AuditLine['kind']>([
+  ...(['AdmissionRecord', 'LogStart', 'LogStop', 'PolicyRecord', 'CertificateRecord'] as const),
+  ...(['ConfigurationRecord', 'GapRecord', 'Checkpoint'] as const),
+]);
+
 const nothing: JsonObject = Object.freeze({});
 
 export function readEntry(file: string, { bytes, number, offset, torn }: RawLine): Entry {
@@ -63,7 +69,7 @@ function parse(bytes: Uint8Array): JsonObject {
 function readHeader(value: JsonObject): Header | undefined {
   const kind = text(value, 'kind');
   const sequence = field(value, 'sequence');
-  if (kind === '' || field(value, 'apiVersion') !== lineApiVersion) return undefined;
+  if (!kinds.has(kind) || field(value, 'apiVersion') !== lineApiVersion) return undefined;
   if (typeof sequence !== 'number' || !Number.isSafeInteger(sequence) || sequence < 1) return undefined;
   const boot = text(value, 'boot');
   const previous = text(value, 'previous');

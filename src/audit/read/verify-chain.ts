@@ -1,4 +1,6 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
+import { canonicalize } from '../canonical.ts';
+import { hashOf } from '../chain.ts';
 import { noHash } from '../line.ts';
 import { isSignedBy, keyIdOf } from '../signing.ts';
 import { type Break, breakAt } from './break.ts';
@@ -92,6 +94,9 @@ export function createChainVerifier(trusted: readonly KeyObject[]): ChainVerifie
 
   const checkpoint = (line: Line): Break | undefined => {
     checkpoints += 1;
+    // The signature is over what it says; as the last line it has no hash anywhere that is over how that is written.
+    if (hashOf(canonicalize(line.value)) !== line.hash)
+      return breakAt('changed', line, 'it is not written in canonical form');
     const keyId = text(line.value, 'keyId');
     const key = keys.get(keyId);
     if (key === undefined && keys.size === 0) {
