@@ -66,7 +66,11 @@ export async function writeAll(
 ): Promise<{ readonly written: number; readonly error?: string }> {
   let written = 0;
   try {
-    while (written < bytes.length) written += await write(bytes.subarray(written));
+    while (written < bytes.length) {
+      const count = await write(bytes.subarray(written));
+      if (count === 0) return { written, error: 'nothing is taken' };
+      written += count;
+    }
     return { written };
   } catch (error) {
     return { written, error: messageOf(error) };

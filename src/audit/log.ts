@@ -1,3 +1,4 @@
+import { clip } from '../policy/kube/text.ts';
 import type { AuditRecord, AuditSink, Written } from '../policy/model/record.ts';
 import { type ChainState, hashOf, type Link, link, linkCheckpoint } from './chain.ts';
 import { type Fsync, type LineBody, type LogStart, noHash, type OnError, type SinkName } from './line.ts';
@@ -42,6 +43,9 @@ export interface AuditLog extends AuditSink {
   /** Ends the log in order: LogStop, a checkpoint, and everything written. */
   stop(signal: string): Promise<void>;
 }
+
+/** An error that kept the server from starting may quote a file. */
+const maxSignalLength = 1_000;
 
 const defaultLingerMs = 10;
 
@@ -142,7 +146,7 @@ export function startAuditLog(options: AuditLogOptions): AuditLog {
       const drained = Promise.all(queues.map((queue) => queue.drained()));
       await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, patienceMs).unref())]);
       for (const queue of queues) tell(queue);
-      add({ kind: 'LogStop', time: timeNow(), signal, records });
+      add({ kind: 'LogStop', time: timeNow(), signal: clip(signal, maxSignalLength), records });
       sign();
       await Promise.all(queues.map((queue) => queue.close()));
       await Promise.all(options.sinks.map(({ output }) => output.close()));

@@ -60,6 +60,12 @@ describe('the audit file', () => {
     expect(content()).toBe('one\ntwo\nsix\n');
   });
 
+  it('does not try for ever where nothing is taken', async () => {
+    const file = await openFile(path, { operations: watched([], () => ({ write: () => Promise.resolve(0) })) });
+    expect(await file.write('one\n')).toEqual({ lines: 0, error: 'nothing is taken' });
+    await file.close();
+  });
+
   it('takes nothing while a piece of a line cannot be cut off', async () => {
     const room = { bytes: 5 };
     let stuck = true;
