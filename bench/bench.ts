@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { serverName, startProcess } from '../scripts/server-process.ts';
 import { createSelfSigned } from '../src/server/self-signed.ts';
+import { median, spread } from './figures.ts';
 import { load, type Sample, type Target } from './load.ts';
 import { manyNodes, type Scenario, scenarios } from './reviews.ts';
 
@@ -112,12 +113,4 @@ async function benchOne(
     ratio(({ p99Us }) => p99Us),
   ];
   console.log(`| ${cells.join(' | ')} |`);
-}
-
-function median(list: readonly number[]): number {
-  return [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)] ?? Number.NaN;
-}
-
-function spread(list: readonly number[], digits: number): string {
-  return `${median(list).toFixed(digits)} (${Math.min(...list).toFixed(digits)} to ${Math.max(...list).toFixed(digits)})`;
 }

@@ -191,7 +191,8 @@ function denialText(kind: string, { status }: ReviewResponse): string {
 function showAudit(): void {
   say(`\n${bold('The audit log: one record for each decision')}`);
   say('  time          phase     verb    object                                        decision  rules / findings');
-  for (const line of readFileSync(auditFile, 'utf8').trimEnd().split('\n')) {
+  const lines = readFileSync(auditFile, 'utf8').trimEnd().split('\n');
+  for (const line of lines.filter((text) => JSON.parse(text).kind === 'AdmissionRecord')) {
     const { time, phase, verb, objectRef, decision, findings, patch } = JSON.parse(line);
     const what = `${objectRef.resource}/${objectRef.name}`.slice(0, 44);
     const found = findings
@@ -202,10 +203,7 @@ function showAudit(): void {
       `  ${time.slice(11, 23)}  ${phase.padEnd(8)}  ${verb}  ${what.padEnd(44)}  ${decision.padEnd(8)}  ${[found, patched].filter(Boolean).join('; ')}`,
     );
   }
-  const denied =
-    readFileSync(auditFile, 'utf8')
-      .split('\n')
-      .find((line) => line.includes('"decision":"deny"')) ?? '{}';
+  const denied = lines.find((line) => line.includes('"decision":"deny"')) ?? '{}';
   say('\n  The first denial in full:');
   say(indent(JSON.stringify(JSON.parse(denied), null, 2)));
 }

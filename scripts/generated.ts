@@ -1,4 +1,4 @@
-import { auditRecordSchema } from '../src/audit/schema.ts';
+import { auditLineSchema } from '../src/audit/schema.ts';
 import { defaultInstallation } from '../src/cli/manifests-command.ts';
 import { createPolicyParser } from '../src/config/parse.ts';
 import { printDefaults } from '../src/config/print-defaults.ts';
@@ -18,7 +18,7 @@ export function generatedFiles(
   const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
   return new Map([
     ['schema/policy-v1alpha1.schema.json', json(policySchema(rules))],
-    ['schema/audit-record-v1alpha1.schema.json', json(auditRecordSchema)],
+    ['schema/audit-record-v1alpha1.schema.json', json(auditLineSchema)],
     ['docs/messages.md', messages(rules, examples)],
     ['docs/policy.md', policyReference(rules)],
     ...webhookConfig(rules),

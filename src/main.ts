@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, write } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
-import { type CliIo, exitCodes } from './cli/io.ts';
-import { type Command, run } from './cli/run.ts';
+import { promisify } from 'node:util';
+import { type CliIo, type Command, exitCodes } from './cli/io.ts';
+import { run } from './cli/run.ts';
 import type { Log } from './config/watch-files.ts';
 
 /** The composition root: the one place that touches the process. */
@@ -13,6 +14,7 @@ const manifest: { version: string } = JSON.parse(readFileSync(join(import.meta.d
 const io: CliIo = {
   stdout: (chunk) => void process.stdout.write(chunk),
   stderr: (chunk) => void process.stderr.write(chunk),
+  terminal: process.stderr.isTTY === true,
   readStdin: () => text(process.stdin),
   env: process.env,
   now: Date.now,
@@ -28,6 +30,21 @@ const version: Command = async () => {
   return exitCodes.ok;
 };
 
+const writeTo = promisify(write);
+
+/** Past process.stdout, which blocks the whole process while the reader of a pipe is slow. */
+const writeStdout = async (bytes: Uint8Array): Promise<number> => {
+  for (;;) {
+    try {
+      return (await writeTo(1, bytes)).bytesWritten;
+    } catch (error) {
+      // A pipe that whoever started us has set not to block, and that is full.
+      if (!(error instanceof Error) || !('code' in error) || error.code !== 'EAGAIN') throw error;
+      await wait(10);
+    }
+  }
+};
+
 const serveCommand: Command = async (args) => {
   // Loaded here, so that review and policy start without a server's libraries.
   const { serve } = await import('./serve.ts');
@@ -36,7 +53,8 @@ const serveCommand: Command = async (args) => {
     onStop: (listener) => {
       for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => listener(signal));
     },
-    writeStdout: (chunk, done) => void process.stdout.write(chunk, done),
+    version: manifest.version,
+    writeStdout,
     now: Date.now,
     monotonic: () => performance.now(),
     random: Math.random,

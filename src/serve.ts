@@ -1,7 +1,8 @@
 import { hostname } from 'node:os';
 import { createAdmit } from './admission/admit.ts';
 import { createReviewHandler } from './admission/handler.ts';
-import { createLineSink, openAuditFile, type WriteChunk } from './audit/sink.ts';
+import type { AuditLog } from './audit/log.ts';
+import { type AuditNotes, createAuditNotes } from './audit/notes.ts';
 import { type CliIo, exitCodes } from './cli/io.ts';
 import { readServeFlags, type ServeSettings, serveHelp } from './cli/serve-flags.ts';
 import { loadInClusterAccess, loadKubeconfigAccess } from './cluster/access.ts';
@@ -17,22 +18,32 @@ import { type Reconciler, startQuarantineReconciler } from './cluster/quarantine
 import { defaultIdleTimeoutMs } from './cluster/resource-watch.ts';
 import { compileDefaults, createPolicyParser } from './config/parse.ts';
 import { type PolicyStore, startPolicyStore } from './config/policy-store.ts';
+import { printPolicy } from './config/print-policy.ts';
 import type { Log } from './config/watch-files.ts';
 import { eventNamespace, productName, quarantineLeaseName } from './manifests/objects.ts';
 import { fixedClaims } from './policy/model/claims.ts';
+import type { CompiledPolicy } from './policy/model/policy.ts';
 import { serviceAccountUser } from './policy/model/request.ts';
 import { type NodeSource, offlinePods } from './policy/model/snapshot.ts';
 import { wantsDeviceClasses } from './policy/placement/profile.ts';
 import { rules } from './policy/rules/index.ts';
 import { isQuarantineExempt } from './policy/standing.ts';
-import { createAdmissionEndpoint } from './server/admission-endpoint.ts';
 import { createAdmissionListener, createApp } from './server/app.ts';
-import { startCertificates } from './server/certificates.ts';
-import { certificateCheck, claimsChecks, configurationChecks, nodesCheck, policyCheck } from './server/checks.ts';
+import { openServerAudit, type ServerAudit } from './server/audit.ts';
+import { type Certificates, startCertificates } from './server/certificates.ts';
+import {
+  certificateCheck,
+  claimsChecks,
+  configurationChecks,
+  nodeFigures,
+  nodesCheck,
+  policyCheck,
+} from './server/checks.ts';
 import { type ConfigurationCheck, startConfigurationCheck } from './server/configuration-check.ts';
 import { type Check, createHealthApp } from './server/health.ts';
 import { createMetrics, type Metrics } from './server/metrics.ts';
 import { createNoteKeeper } from './server/note-keeper.ts';
+import { observedEndpoint } from './server/observed-endpoint.ts';
 import { startServer } from './server/start-server.ts';
 
 /** What `serve` touches beside files and sockets, as arguments. */
@@ -40,7 +51,10 @@ export interface ServeWorld {
   readonly log: Log;
   /** Calls back for each signal that asks for the end. */
   readonly onStop: (listener: (signal: string) => void) => void;
-  readonly writeStdout: WriteChunk;
+  /** Of this program. */
+  readonly version: string;
+  /** Never blocks. @returns how many bytes it took. */
+  readonly writeStdout: (bytes: Uint8Array) => Promise<number>;
   readonly now: () => number;
   readonly monotonic: () => number;
   readonly random: () => number;
@@ -66,34 +80,83 @@ export async function serve(args: readonly string[], io: CliIo, world: ServeWorl
   }
 }
 
+/** What is there before the first audit line. */
+interface Ground {
+  readonly metrics: Metrics;
+  readonly policies: PolicyStore;
+  readonly certificates: Certificates;
+  readonly audit: ServerAudit;
+  readonly notes: AuditNotes;
+  readonly live: Live;
+}
+
+/** What comes later, for those who ask now and then. */
+interface Live {
+  source?: NodeSource;
+  configuration?: ConfigurationCheck;
+  claims?: ClaimWatch;
+  reconciler?: Reconciler;
+}
+
+/** Loads what the server cannot start without, opens the audit log, and writes its last line however the rest ends. */
 async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld): Promise<number> {
   const { log, now } = world;
+  const live: Live = {};
+  let certificates: Certificates | undefined;
+  let audit: AuditLog | undefined;
+  let notes: AuditNotes | undefined;
+  const metrics = createMetrics({
+    nodes: () => nodeFigures(live.source, now()),
+    certificateExpiry: () => certificates?.current().expiresAt,
+    quarantine: () => live.reconciler?.figures(),
+    auditFailing: () => audit?.failing(),
+  });
+  const policies = await loadPolicies(settings, metrics, world, (policy, error) => {
+    notes?.policy(policy, error);
+    if (error !== '') return;
+    live.configuration?.again();
+    live.claims?.follow();
+  });
+  certificates = await startCertificates({
+    certFile: settings.certFile,
+    keyFile: settings.keyFile,
+    pollMs: settings.reloadIntervalMs,
+    log,
+    onReload: (outcome, pair, error) => {
+      metrics.certificateReload(outcome);
+      notes?.certificate(pair, error);
+    },
+  });
+  const serverAudit = await openServerAudit(settings.audit, { metrics, ...world });
+  audit = serverAudit.log;
+  notes = createAuditNotes(audit, { now, print: printPolicy });
+  notes.policy(policies.current(), '');
+  if (policies.status().outcome === 'failure') notes.policy(policies.current(), policies.status().error);
+  notes.certificate(certificates.current(), certificates.error());
+  try {
+    return await judge(settings, io, world, { metrics, policies, certificates, audit: serverAudit, notes, live });
+  } catch (error) {
+    await audit.stop(`failed: ${error instanceof Error ? error.message : String(error)}`);
+    throw error;
+  }
+}
+
+/** Judges until a signal, and drains. */
+async function judge(
+  settings: ServeSettings,
+  io: CliIo,
+  world: ServeWorld,
+  { metrics, policies, certificates, audit, notes, live }: Ground,
+): Promise<number> {
+  const { log, now } = world;
   const startedMs = now();
-  let source: NodeSource | undefined;
+  let source: NodeSource;
   let pods = offlinePods;
   let watch: NodeWatch | undefined;
   let claims: ClaimWatch | undefined;
   let configuration: ConfigurationCheck | undefined;
   let reconciler: Reconciler | undefined;
   let reports: NodeReports | undefined;
-  let expiresAt: (() => number) | undefined;
-  const metrics = createMetrics({
-    nodes: () => nodeFigures(source, now()),
-    certificateExpiry: () => expiresAt?.(),
-    quarantine: () => reconciler?.figures(),
-  });
-  const policies = await loadPolicies(settings, metrics, world, () => {
-    configuration?.again();
-    claims?.follow();
-  });
-  const certificates = await startCertificates({
-    certFile: settings.certFile,
-    keyFile: settings.keyFile,
-    pollMs: settings.reloadIntervalMs,
-    log,
-    onReload: metrics.certificateReload,
-  });
-  expiresAt = () => certificates.current().expiresAt;
   if (settings.nodes !== undefined) source = await loadNodesFile(settings.nodes);
   else {
     const access =
@@ -126,7 +189,10 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
       namespace: settings.namespace,
       intervalMs: settings.reloadIntervalMs,
       log,
-      onChecked: (gaps) => metrics.configurationChecked(gaps.length),
+      onChecked: (gaps) => {
+        metrics.configurationChecked(gaps.length);
+        notes.configuration(gaps);
+      },
       now,
       sleep: world.sleep,
     });
@@ -152,54 +218,30 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
     });
   }
   const nodes = source;
-
-  let lostRecords = 0;
-  const file = settings.auditLog === '-' ? undefined : openAuditFile(settings.auditLog);
-  const sink = createLineSink({
-    write: file?.write ?? world.writeStdout,
-    onLost: (records, why) => {
-      // One line for the first loss and one for each thousand after it: a full disk must not fill the log too.
-      if (lostRecords % 1_000 === 0) log('error', 'audit records are being lost', { lost: lostRecords + records, why });
-      lostRecords += records;
-      metrics.auditLost(records);
-    },
-  });
-  const classesOf = claims?.classesOf ?? fixedClaims([], 'no cluster is watched');
+  Object.assign(live, { source, configuration, claims, reconciler });
   const admit = createAdmit({
     rules,
     policy: policies.current,
     nodes,
     pods,
     notes: createNoteKeeper(certificates),
-    classesOf,
+    classesOf: claims?.classesOf ?? fixedClaims([], 'no cluster is watched'),
     now,
     monotonic: world.monotonic,
   });
-  const handler = createReviewHandler({ admit, rules, audit: sink, observer: metrics, log });
-  const endpoint = createAdmissionEndpoint({
-    handler,
-    onClientError: (kind) => {
-      metrics.clientError(kind);
-      if (kind === 'too-large') log('error', 'a review was not read: it is too large, and failurePolicy decides');
-    },
-    onFault: (error) => {
-      metrics.failed('internal');
-      log('error', 'internal error', { error: error instanceof Error ? error.stack : String(error) });
-    },
-    now: world.monotonic,
+  const handler = createReviewHandler({
+    ...{ admit, rules, observer: metrics, log },
+    audit: audit.log,
+    monotonic: world.monotonic,
   });
-
+  const endpoint = observedEndpoint(handler, metrics, log, world.monotonic);
   const checks = (): readonly Check[] => [
     policyCheck(policies),
     certificateCheck(certificates.error(), certificates.current().expiresAt, now()),
     nodesCheck(nodes, watch, now() - startedMs),
     ...claimsChecks(claims, now() - startedMs),
     ...configurationChecks(configuration),
-    {
-      name: 'audit',
-      state: lostRecords === 0 ? 'ok' : 'note',
-      detail: lostRecords === 0 ? '' : `${lostRecords} records lost since the start`,
-    },
+    audit.check(),
     { name: 'serving', state: server.draining() ? 'failed' : 'ok', detail: server.draining() ? 'shutting down' : '' },
   ];
   const server = await startServer({
@@ -214,8 +256,10 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
     onClientError: metrics.clientError,
     onTlsError: metrics.tlsError,
   });
+  let stoppedBy = '';
   const drained = new Promise<number>((resolve, reject) => {
     world.onStop((signal) => {
+      stoppedBy ||= signal;
       log('info', 'stopping', { signal, shutdownDelaySeconds: settings.shutdownDelayMs / 1000 });
       server.drain(settings).then(resolve, reject);
     });
@@ -234,8 +278,7 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   await claims?.stop();
   // Closes the client, too.
   await watch?.stop();
-  await sink.close();
-  file?.close();
+  await audit.log.stop(stoppedBy);
   log(cut === 0 ? 'info' : 'error', 'stopped', { requestsCutOff: cut });
   return exitCodes.ok;
 }
@@ -245,7 +288,7 @@ async function loadPolicies(
   settings: ServeSettings,
   metrics: Metrics,
   world: ServeWorld,
-  onChange: () => void,
+  onLoaded: (inForce: CompiledPolicy, error: string) => void,
 ): Promise<PolicyStore> {
   const ownNamespace = settings.namespace;
   const ownUser = serviceAccountUser(`${ownNamespace}/${settings.serviceAccount}`);
@@ -259,22 +302,9 @@ async function loadPolicies(
     parse: createPolicyParser({ rules, ownNamespace, ownUser }),
     pollMs: settings.reloadIntervalMs,
     log: world.log,
-    onReload: ({ outcome }, policy) => {
+    onReload: ({ outcome, error }, policy) => {
       metrics.policyReload(outcome, policy.digest, world.now() / 1000);
-      if (outcome === 'success') onChange();
+      onLoaded(policy, error);
     },
   });
-}
-
-function nodeFigures(
-  source: NodeSource | undefined,
-  nowMs: number,
-): { state: string; count: number; ageSeconds: number | undefined } {
-  if (source === undefined) return { state: 'unsynced', count: 0, ageSeconds: undefined };
-  const { state, nodes, confirmedAtMs } = source.snapshot();
-  return {
-    state,
-    count: nodes.size,
-    ageSeconds: confirmedAtMs === undefined ? undefined : Math.max(0, nowMs - confirmedAtMs) / 1000,
-  };
 }

@@ -1,8 +1,12 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { conformanceId } from '../src/policy/facts/conformance.ts';
+import { rules } from '../src/policy/rules/index.ts';
 import { createMetrics } from '../src/server/metrics.ts';
+import { createLog, newSigningKey } from './support/audit-log.ts';
+import { runCli } from './support/cli.ts';
 import { record } from './support/record.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -13,6 +17,7 @@ const metrics = createMetrics({
   nodes: () => ({ state: 'synced', count: 1, ageSeconds: 1 }),
   certificateExpiry: () => 1,
   quarantine: () => ({ leading: true, marked: 1, reported: 1 }),
+  auditFailing: () => true,
 });
 const rendered = async (): Promise<string> => (await metrics.render()).text;
 const typesIn = (text: string): readonly string[] =>
@@ -47,5 +52,49 @@ describe('metrics and the docs', () => {
       ) ?? [];
     expect(selector).not.toBe('');
     for (const label of selector.split(', ')) expect(sample).toContain(label);
+  });
+});
+
+describe('the commands of docs/audit.md', () => {
+  const text = texts.get('docs/audit.md') ?? '';
+  const commands = [
+    ...new Set([...text.matchAll(/osmo-admission (log [^`\n#>]+)/g)].map(([, command = '']) => command.trim())),
+  ];
+
+  it('run as they stand there', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'docs-'));
+    try {
+      const key = newSigningKey();
+      const log = createLog({ key });
+      log.start();
+      log.decide();
+      log.stop();
+      const put = (name: string, content: string): string => {
+        writeFileSync(join(directory, name), content);
+        return join(directory, name);
+      };
+      const pem = key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+      const files: Readonly<Record<string, string>> = {
+        FILES: put('audit.log', log.text()),
+        'audit*.log*': join(directory, 'audit.log'),
+        API_FILE: put('api.log', ''),
+        'kube-apiserver-audit.log': join(directory, 'api.log'),
+        'audit-key.pem': put('key.pem', key.publicKey),
+        'signing.pem': put('signing.pem', pem),
+      };
+      // `log verify` alone names the command.
+      const whole = commands.filter((command) => command.split(' ').length > 2);
+      expect(whole.length).toBeGreaterThan(15);
+      for (const command of whole) {
+        const { code, stderr } = await runCli(command.split(/ +/).map((word) => files[word] ?? word));
+        expect(`${command}: ${code} ${code === 2 ? stderr : ''}`).toMatch(/: [01] $/);
+      }
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  it('name every rule', () => {
+    for (const { id } of rules) expect(text).toContain(`| \`${id}\` |`);
   });
 });

@@ -1,102 +1,22 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { Agent } from 'node:https';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createReviewClient } from '../scripts/review-client.ts';
+import { breaksOf, parseLines } from './audit/support.ts';
 import { call, eventually, selfSigned, serverName } from './server/support.ts';
 import { osmoPod } from './support/fixtures.ts';
+import { createServeFolder, nodesFile, policyText, type ServeFolder } from './support/serve-process.ts';
 
-/* The server as it is started for real: a process of its own, with flags, environment, files and signals. */
-
-const root = join(import.meta.dirname, '..');
-const nodes = join(root, 'test', 'fixtures', 'nodes', 'cluster.yaml');
-const policyText = (preset: string): string =>
-  `apiVersion: osmo-admission/v1alpha1\nkind: AdmissionPolicy\npreset: ${preset}\n`;
-
-let directory: string;
-let ca: string;
-let child: ChildProcess | undefined;
-
+let folder: ServeFolder;
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'serve-'));
-  const { certPem, keyPem, caPem } = selfSigned();
-  ca = caPem;
-  writeFileSync(join(directory, 'tls.crt'), certPem);
-  writeFileSync(join(directory, 'tls.key'), keyPem);
-  writeFileSync(join(directory, 'policy.yaml'), policyText('enforce'));
+  folder = createServeFolder();
 });
-afterEach(() => {
-  child?.kill('SIGKILL');
-  rmSync(directory, { recursive: true, force: true });
-});
-
-interface Process {
-  readonly exit: Promise<number | null>;
-  readonly stderr: () => string;
-  readonly stdout: () => string;
-  readonly signal: (name: NodeJS.Signals) => void;
-}
-
-function start(args: readonly string[], env: Readonly<Record<string, string>> = {}): Process {
-  const started = spawn(join(root, 'bin', 'osmo-admission'), ['serve', ...args], {
-    env: { PATH: '/usr/bin:/bin', ...env },
-  });
-  child = started;
-  let stderr = '';
-  let stdout = '';
-  started.stderr.on('data', (chunk) => {
-    stderr += chunk;
-  });
-  started.stdout.on('data', (chunk) => {
-    stdout += chunk;
-  });
-  return {
-    exit: new Promise((resolve) => started.once('exit', resolve)),
-    stderr: () => stderr,
-    stdout: () => stdout,
-    signal: (name) => void started.kill(name),
-  };
-}
-
-const usual = (): string[] => [
-  ...[
-    '--host',
-    '127.0.0.1',
-    '--port',
-    '0',
-    '--health-port',
-    '0',
-    '--nodes',
-    nodes,
-    '--config',
-    join(directory, 'policy.yaml'),
-  ],
-  ...[
-    '--tls-cert-file',
-    join(directory, 'tls.crt'),
-    '--tls-private-key-file',
-    join(directory, 'tls.key'),
-    '--reload-interval',
-    '1s',
-  ],
-];
+afterEach(() => folder.close());
 
 /** The usual arguments, with one of the files they name overwritten. */
 function usualWith(file: string, text: string): readonly string[] {
-  writeFileSync(join(directory, file), text);
-  return usual();
-}
-
-async function ports({ stderr }: Process): Promise<{ admission: number; health: number }> {
-  await eventually('the server serves', () => stderr().includes('"admissionPort"'));
-  const line =
-    stderr()
-      .split('\n')
-      .find((text) => text.includes('"admissionPort"')) ?? '{}';
-  const { admissionPort, healthPort } = JSON.parse(line);
-  return { admission: admissionPort, health: healthPort };
+  folder.write(file, text);
+  return folder.usual();
 }
 
 const get = async (port: number, path: string): Promise<string> =>
@@ -104,18 +24,19 @@ const get = async (port: number, path: string): Promise<string> =>
 
 describe('serve', () => {
   it('judges, records to standard output, shows metrics, reloads, and ends with code 0 on SIGTERM', async () => {
-    const server = start([...usual(), '--shutdown-delay', '0s']);
-    const { admission, health } = await ports(server);
-    const client = createReviewClient({ port: admission, ca, serverName });
+    const server = folder.start([...folder.usual(), '--shutdown-delay', '0s']);
+    const { admission, health } = await server.ports();
+    const client = createReviewClient({ port: admission, ca: folder.ca, serverName });
     const mutated = await client.review('mutate', osmoPod('chart-default-cpu'));
     expect(mutated.patch).toBeDefined();
     expect((await client.review('validate', osmoPod('chart-default-cpu'))).allowed).toBe(false);
-    await eventually('two records', () => server.stdout().trimEnd().split('\n').length === 2);
+    await eventually('two records', () => server.stdout().split('"AdmissionRecord"').length === 3);
     const [first, second] = server
       .stdout()
       .trimEnd()
       .split('\n')
-      .map((line) => JSON.parse(line));
+      .map((line) => JSON.parse(line))
+      .filter(({ kind }) => kind === 'AdmissionRecord');
     expect([first.phase, first.decision, second.phase, second.decision]).toEqual([
       'mutate',
       'allow',
@@ -127,9 +48,9 @@ describe('serve', () => {
       'osmo_admission_requests_total{path="/validate",decision="deny",dry_run="false"} 1',
     );
 
-    writeFileSync(join(directory, 'policy.yaml'), policyText('monitor'));
+    folder.write('policy.yaml', policyText('monitor'));
     await eventually('the reload', async () => (await client.review('validate', osmoPod('chart-default-cpu'))).allowed);
-    writeFileSync(join(directory, 'policy.yaml'), policyText('bogus'));
+    folder.write('policy.yaml', policyText('bogus'));
     await eventually('the refusal', async () => (await get(health, '/readyz')).includes('the file is refused'));
     expect(await get(health, '/metrics')).toContain('osmo_admission_policy_reload_failing 1');
     expect((await client.review('validate', osmoPod('chart-default-cpu'))).allowed).toBe(true);
@@ -138,36 +59,59 @@ describe('serve', () => {
     server.signal('SIGTERM');
     expect(await server.exit).toBe(0);
     expect(server.stderr()).toContain('"requestsCutOff":0');
+
+    // The log tells all of it, from the first line to the last.
+    const lines = parseLines(server.stdout());
+    expect(breaksOf(server.stdout())).toEqual([]);
+    expect(lines.map(({ kind, outcome, signal }) => [kind, outcome ?? signal].join(' ').trim())).toEqual([
+      ...['LogStart', 'PolicyRecord loaded', 'CertificateRecord loaded'],
+      ...lines.slice(3, -1).map(({ kind, outcome }) => [kind, outcome].join(' ').trim()),
+      'LogStop SIGTERM',
+    ]);
+    const policies = lines.filter(({ kind }) => kind === 'PolicyRecord');
+    expect(policies.map(({ outcome, preset, policyText: text }) => [outcome, preset, text !== undefined])).toEqual([
+      ['loaded', 'enforce', true],
+      ['loaded', 'monitor', true],
+      ['refused', 'monitor', false],
+    ]);
+    expect(policies[2]?.error).toContain('preset is');
   });
 
   it('drains: unready, still serving with Connection: close, no request lost', async () => {
-    const server = start([...usual(), '--shutdown-delay', '30s', '--audit-log', join(directory, 'audit.log')]);
-    const { admission, health } = await ports(server);
+    const server = folder.start([
+      ...folder.usual(),
+      '--shutdown-delay',
+      '30s',
+      '--audit-log',
+      folder.path('audit.log'),
+    ]);
+    const { admission, health } = await server.ports();
     const agent = new Agent({ keepAlive: true });
     const body = JSON.stringify({});
-    expect((await call({ port: admission, ca, agent, body })).headers.connection).toBe('keep-alive');
+    expect((await call({ port: admission, ca: folder.ca, agent, body })).headers.connection).toBe('keep-alive');
     server.signal('SIGTERM');
     await eventually('unready', async () => (await fetch(`http://127.0.0.1:${health}/readyz`)).status === 503);
-    const late = await call({ port: admission, ca, agent, body });
+    const late = await call({ port: admission, ca: folder.ca, agent, body });
     expect([late.status, late.headers.connection]).toEqual([400, 'close']);
     agent.destroy();
     // A second signal ends the delay.
     server.signal('SIGTERM');
     expect(await server.exit).toBe(0);
     expect(server.stdout()).toBe('');
-    expect(readFileSync(join(directory, 'audit.log'), 'utf8')).toBe('');
+    const kinds = parseLines(readFileSync(folder.path('audit.log'), 'utf8')).map(({ kind }) => kind);
+    expect(kinds).toEqual(['LogStart', 'PolicyRecord', 'CertificateRecord', 'LogStop']);
   });
 
   it('takes its flags from the environment too', async () => {
-    const server = start(['--host', '127.0.0.1'], {
+    const server = folder.start(['--host', '127.0.0.1'], {
       OSMO_ADMISSION_PORT: '0',
       OSMO_ADMISSION_HEALTH_PORT: '0',
-      OSMO_ADMISSION_NODES: nodes,
-      OSMO_ADMISSION_TLS_CERT_FILE: join(directory, 'tls.crt'),
-      OSMO_ADMISSION_TLS_PRIVATE_KEY_FILE: join(directory, 'tls.key'),
+      OSMO_ADMISSION_NODES: nodesFile,
+      OSMO_ADMISSION_TLS_CERT_FILE: folder.path('tls.crt'),
+      OSMO_ADMISSION_TLS_PRIVATE_KEY_FILE: folder.path('tls.key'),
       OSMO_ADMISSION_SHUTDOWN_DELAY: '0s',
     });
-    await ports(server);
+    await server.ports();
     server.signal('SIGINT');
     expect(await server.exit).toBe(0);
   });
@@ -179,21 +123,50 @@ describe('serve', () => {
       ['a key of another certificate', () => usualWith('tls.key', selfSigned().keyPem), 1, 'is not the key of'],
       [
         'no API server',
-        () => usual().filter((arg) => arg !== '--nodes' && arg !== nodes),
+        () => folder.usual().filter((arg) => arg !== '--nodes' && arg !== nodesFile),
         1,
         'KUBERNETES_SERVICE_HOST is not set',
       ],
-      ['an audit log that cannot be opened', () => [...usual(), '--audit-log', '/nowhere/audit.log'], 1, 'ENOENT'],
-      ['no certificate', () => ['--nodes', nodes], 2, '--tls-cert-file is missing'],
-      ['a port that is none', () => [...usual(), '--port', '99999'], 2, '--port is "99999": give a port'],
-      ['a duration that is none', () => [...usual(), '--shutdown-delay', 'soon'], 2, 'give a duration such as 10s'],
-      ['two sources of nodes', () => [...usual(), '--kubeconfig', 'x'], 2, '--nodes or --kubeconfig, not both'],
-      ['an argument that is no flag', () => [...usual(), 'please'], 2, 'takes flags only'],
-      ['a flag that is none', () => [...usual(), '--tls-cert', 'x'], 2, 'did you mean --tls-cert-file?'],
+      [
+        'an audit log that cannot be opened',
+        () => [...folder.usual(), '--audit-log', '/nowhere/audit.log'],
+        1,
+        'ENOENT',
+      ],
+      [
+        'two audit files',
+        () => [...folder.usual(), '--audit-log', 'a', '--audit-log', 'b'],
+        2,
+        'give one file at most',
+      ],
+      ['an fsync that is none', () => [...folder.usual(), '--audit-fsync', 'x'], 2, 'give interval or always or none'],
+      [
+        'a size that is none',
+        () => [...folder.usual(), '--audit-log-max-size', '1 GB'],
+        2,
+        'give a size such as 100Mi',
+      ],
+      [
+        'a signing key that is none',
+        () => [...folder.usual(), '--audit-signing-key', folder.path('tls.key')],
+        1,
+        'of type ec',
+      ],
+      ['no certificate', () => ['--nodes', nodesFile], 2, '--tls-cert-file is missing'],
+      ['a port that is none', () => [...folder.usual(), '--port', '99999'], 2, '--port is "99999": give a port'],
+      [
+        'a duration that is none',
+        () => [...folder.usual(), '--shutdown-delay', 'soon'],
+        2,
+        'give a duration such as 10s',
+      ],
+      ['two sources of nodes', () => [...folder.usual(), '--kubeconfig', 'x'], 2, '--nodes or --kubeconfig, not both'],
+      ['an argument that is no flag', () => [...folder.usual(), 'please'], 2, 'takes flags only'],
+      ['a flag that is none', () => [...folder.usual(), '--tls-cert', 'x'], 2, 'did you mean --tls-cert-file?'],
     ];
     for (const [name, args, code, message] of cases) {
       it(name, async () => {
-        const server = start(args());
+        const server = folder.start(args());
         expect(await server.exit).toBe(code);
         expect(server.stderr()).toContain(message);
       });
@@ -201,7 +174,7 @@ describe('serve', () => {
   });
 
   it('--help lists every flag with its environment variable', async () => {
-    const server = start(['--help']);
+    const server = folder.start(['--help']);
     expect(await server.exit).toBe(0);
     const help = server.stdout();
     for (const flag of [
@@ -215,6 +188,16 @@ describe('serve', () => {
       'health-host',
       'health-port',
       'audit-log',
+      'audit-log-max-size',
+      'audit-log-max-age',
+      'audit-log-keep',
+      'no-audit-log-compress',
+      'audit-fsync',
+      'audit-on-error',
+      'audit-signing-key',
+      'audit-checkpoint-records',
+      'audit-checkpoint-interval',
+      'cluster-name',
       'namespace',
       'service-account',
       'no-pod-search',
@@ -224,6 +207,6 @@ describe('serve', () => {
     ]) {
       expect(help).toContain(`--${flag}`);
     }
-    expect(help.match(/env [A-Z_]+/g)?.length).toBe(16);
+    expect(help.match(/env [A-Z_]+/g)?.length).toBe(26);
   });
 });

@@ -13,26 +13,34 @@ export interface HandlerOptions {
   readonly rules: readonly BoundRule[];
   readonly audit: AuditSink;
   readonly observer: AdmissionObserver;
+  /** A monotonic clock in milliseconds. */
+  readonly monotonic: () => number;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
 }
 
 /** Bytes of a review in, answer out. Every failure has an answer: 400 for what cannot be judged, 500 for our own faults. */
 export function createReviewHandler(options: HandlerOptions): ReviewHandler {
-  const { admit, audit, observer, log } = options;
+  const { admit, audit, observer, monotonic, log } = options;
   // A subresource of a resource that rules cover is answered, judged or not.
   const resources = new Set(
     options.rules.flatMap(({ on }) => on.map(({ group, resource }) => `${group}/${baseOf(resource)}`)),
   );
 
-  const settle = ({ response, record }: Admission): Answer => {
-    const recordHash = audit.write(record);
+  const settle = ({ response, record }: Admission, deadlineMs: number): Answer | Promise<Answer> => {
+    const { hash, until } = audit.write(record, deadlineMs);
     observer.decided(record);
     if (record.decision === 'error') {
       observer.failed('undecided');
       log('error', 'request could not be judged', { uid: record.requestUID, error: record.error });
       return statusAnswer(500, record.error ?? 'could not be judged');
     }
-    return reviewAnswer(response, recordHash);
+    if (until === undefined) return reviewAnswer(response, hash);
+    return until.then((why) => {
+      if (why === undefined) return reviewAnswer(response, hash);
+      // Each is counted; the log says once that records are being lost.
+      observer.failed('unrecorded');
+      return statusAnswer(500, `the audit record could not be written: ${why}`);
+    });
   };
   const fault = (phase: Phase, request: AdmissionRequest | undefined, error: unknown): Answer => {
     observer.failed('internal');
@@ -58,9 +66,12 @@ export function createReviewHandler(options: HandlerOptions): ReviewHandler {
           `no rule covers ${group === '' ? '' : `${group}/`}${resource.slice(0, 64)}: remove it from the webhook configuration`,
         );
       }
+      const startedMs = monotonic();
       const admission = admit(phase, request, deadlineMs);
-      if (!(admission instanceof Promise)) return settle(admission);
-      return admission.then(settle).catch((error: unknown) => fault(phase, request, error));
+      if (!(admission instanceof Promise)) return settle(admission, deadlineMs);
+      return admission
+        .then((later) => settle(later, deadlineMs - (monotonic() - startedMs)))
+        .catch((error: unknown) => fault(phase, request, error));
     } catch (error) {
       if (error instanceof ShapeError) {
         observer.failed('malformed');

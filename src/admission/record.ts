@@ -10,6 +10,11 @@ import type { NodeSnapshot } from '../policy/model/snapshot.ts';
 const maxNameLength = 253;
 const maxGroups = 32;
 
+/** Lists and texts that a request may make long are cut here, so that no record is larger than some 100 KB. */
+const maxFindings = 50;
+const maxTextLength = 2_048;
+const maxFieldLength = 512;
+
 export interface RecordInput {
   readonly phase: Phase;
   readonly request: AdmissionRequest;
@@ -21,48 +26,51 @@ export interface RecordInput {
   readonly durationSeconds: number;
 }
 
-/** Builds the audit record of one decision: names and findings, never the object. */
+/**
+ * Builds the audit record of one decision: names and findings, never the object. What it holds is made in the order of its keys, as the
+ * audit log writes it.
+ */
 export function buildRecord(input: RecordInput): AuditRecord {
   const { phase, request, evaluation, patch, policy, snapshot, nowMs, durationSeconds } = input;
   const { denial, undecided } = evaluation;
   return {
-    apiVersion: 'osmo-admission/v1alpha1',
     kind: 'AdmissionRecord',
     time: new Date(nowMs).toISOString(),
     phase,
     requestUID: clip(request.uid, maxNameLength),
+    callerVerified: false,
     user: {
-      username: clip(request.requester.username, maxNameLength),
       groups: request.requester.groups.slice(0, maxGroups).map((group) => clip(group, maxNameLength)),
+      username: clip(request.requester.username, maxNameLength),
     },
     verb: request.operation.toLowerCase(),
     objectRef: {
       apiGroup: clip(request.resource.group, maxNameLength),
       apiVersion: clip(request.resource.version, maxNameLength),
+      name: clip(objectName(request), maxNameLength),
+      namespace: clip(request.namespace, maxNameLength),
       resource: clip(request.resource.resource, maxNameLength),
       subresource: clip(request.subResource, maxNameLength),
-      namespace: clip(request.namespace, maxNameLength),
-      name: clip(objectName(request), maxNameLength),
     },
     dryRun: request.dryRun,
     decision: undecided !== undefined ? 'error' : denial === undefined ? 'allow' : 'deny',
     rules: evaluation.rules,
-    findings: evaluation.findings.map(({ rule, reason, enforcement, field, message }) => ({
-      rule,
-      reason,
+    findings: evaluation.findings.slice(0, maxFindings).map(({ rule, reason, enforcement, field, message }) => ({
       enforcement,
-      field,
-      message,
+      field: clip(field, maxFieldLength),
+      message: clip(message, maxTextLength),
+      reason,
+      rule,
     })),
-    warnings: evaluation.warnings,
+    warnings: evaluation.warnings.slice(0, maxFindings).map((warning) => clip(warning, maxTextLength)),
     patch: patchPaths(patch),
-    exemptions: evaluation.exemptions,
-    ...(undecided !== undefined && { error: undecided }),
+    exemptions: evaluation.exemptions.map(({ reason, rules }) => ({ reason: clip(reason, maxTextLength), rules })),
+    ...(undecided !== undefined && { error: clip(undecided, maxTextLength) }),
     policyDigest: policy.digest,
     nodes: {
-      state: snapshot.state,
-      resourceVersion: snapshot.resourceVersion,
       ageSeconds: snapshot.confirmedAtMs === undefined ? null : Math.max(0, nowMs - snapshot.confirmedAtMs) / 1000,
+      resourceVersion: snapshot.resourceVersion,
+      state: snapshot.state,
     },
     durationSeconds,
   };
@@ -72,7 +80,7 @@ export function buildRecord(input: RecordInput): AuditRecord {
 const maxPatchPaths = 100;
 
 function patchPaths(patch: readonly PatchOperation[]): readonly string[] {
-  const paths = patch.slice(0, maxPatchPaths).map(({ path }) => path);
+  const paths = patch.slice(0, maxPatchPaths).map(({ path }) => clip(path, maxFieldLength));
   return patch.length > maxPatchPaths ? [...paths, `(and ${patch.length - maxPatchPaths} more)`] : paths;
 }
 

@@ -2,12 +2,17 @@
 export interface CliIo {
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
+  /** Whether standard error is a terminal. */
+  readonly terminal: boolean;
   /** All of standard input, as text. */
   readonly readStdin: () => Promise<string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Milliseconds of the Unix epoch. */
   readonly now: () => number;
 }
+
+/** @returns the exit code. */
+export type Command = (args: readonly string[], io: CliIo) => Promise<number>;
 
 /** Exit codes: clean, findings, could not judge. */
 export const exitCodes = { ok: 0, denied: 1, failed: 2 } as const;

@@ -1,7 +1,9 @@
+import { SigningKeyError } from '../audit/signing.ts';
 import { AccessError } from '../cluster/access.ts';
 import { NodesFileError } from '../cluster/nodes-file.ts';
 import { PolicyFileError } from '../config/parse.ts';
-import { type CliIo, exitCodes, UsageError } from './io.ts';
+import { type CliIo, type Command, exitCodes, UsageError } from './io.ts';
+import { log } from './log/log.ts';
 import { manifests } from './manifests-command.ts';
 import { policy } from './policy.ts';
 import { review } from './review.ts';
@@ -14,6 +16,7 @@ Usage:
   osmo-admission review     judges manifests as the server would, without a cluster
   osmo-admission policy     checks a policy file, prints the defaults or the schema
   osmo-admission manifests  prints what an installation consists of
+  osmo-admission log        reads the audit log: verify, reconcile, query, summary
   osmo-admission uninstall  takes away what it leaves on nodes
   osmo-admission version    prints the version
 
@@ -21,9 +24,7 @@ Usage:
 `;
 
 /** What a person can mend: a message, no stack. */
-const mendable = [UsageError, NodesFileError, PolicyFileError, AccessError];
-
-export type Command = (args: readonly string[], io: CliIo) => Promise<number>;
+const mendable = [UsageError, NodesFileError, PolicyFileError, AccessError, SigningKeyError];
 
 /**
  * Runs one command line.
@@ -35,7 +36,7 @@ export async function run(
   io: CliIo,
   extra: Readonly<Record<string, Command>> = {},
 ): Promise<number> {
-  const commands: Readonly<Record<string, Command>> = { review, policy, manifests, uninstall, ...extra };
+  const commands: Readonly<Record<string, Command>> = { review, policy, manifests, log, uninstall, ...extra };
   const [name, ...rest] = args;
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
     io.stdout(help);

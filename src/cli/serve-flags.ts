@@ -1,5 +1,8 @@
+import { hostname } from 'node:os';
+import type { AuditSettings } from '../audit/open.ts';
 import { defaultNamespace, productName } from '../manifests/objects.ts';
 import { parseGoDuration } from '../policy/kube/go-duration.ts';
+import { auditFlags, readAuditFlags } from './audit-flags.ts';
 import { describeFlags, type Flags, helpFlag, type ParsedFlags, parseFlags } from './flags.ts';
 import { UsageError } from './io.ts';
 
@@ -64,13 +67,7 @@ const flags: Flags = {
     default: '8080',
     env: 'OSMO_ADMISSION_HEALTH_PORT',
   },
-  'audit-log': {
-    type: 'string',
-    value: 'FILE',
-    help: 'Where audit records go, one JSON line each; - is standard output. A file is appended to.',
-    default: '-',
-    env: 'OSMO_ADMISSION_AUDIT_LOG',
-  },
+  ...auditFlags,
   namespace: {
     type: 'string',
     value: 'NAMESPACE',
@@ -130,7 +127,7 @@ Signals:
 
 Exit codes:
   0  stopped by a signal
-  1  could not start: a bad policy file or certificate, a port in use, no API server configured
+  1  could not start: a bad policy file, certificate or signing key, an audit file that cannot be opened, a port in use, no API server configured
   2  called wrongly
 `;
 
@@ -145,7 +142,7 @@ export interface ServeSettings {
   readonly port: number;
   readonly healthHost: string | undefined;
   readonly healthPort: number;
-  readonly auditLog: string;
+  readonly audit: AuditSettings;
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly searchPods: boolean;
@@ -185,7 +182,7 @@ export function readServeFlags(
     port: port(parsed, 'port', 8443),
     healthHost: parsed.string('health-host') ?? host,
     healthPort: port(parsed, 'health-port', 8080),
-    auditLog: parsed.string('audit-log') ?? '-',
+    audit: readAuditFlags(parsed, env.POD_NAME || hostname()),
     namespace: parsed.string('namespace') ?? defaultNamespace,
     serviceAccount: parsed.string('service-account') ?? productName,
     searchPods: !parsed.boolean('no-pod-search'),

@@ -1,4 +1,4 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey, hash, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { type Log, watchFiles } from '../config/watch-files.ts';
@@ -9,6 +9,8 @@ export interface KeyPair {
   readonly key: Buffer;
   /** Seconds of the Unix epoch. */
   readonly expiresAt: number;
+  /** Hex SHA-256 of the certificate's DER. */
+  readonly fingerprint: string;
 }
 
 /** A certificate or key that cannot be used; the message names the file and the fix. */
@@ -21,8 +23,8 @@ export interface CertificateOptions {
   readonly keyFile: string;
   readonly pollMs: number;
   readonly log: Log;
-  /** Called with each new pair, and with each failure to read one. */
-  readonly onReload: (outcome: 'success' | 'failure') => void;
+  /** Called with each new pair, and with each failure to read one, which leaves the pair as it was. */
+  readonly onReload: (outcome: 'success' | 'failure', pair: KeyPair, error: string) => void;
   readonly events?: boolean;
   /** Milliseconds of the Unix epoch. */
   readonly now?: () => number;
@@ -53,7 +55,7 @@ export async function startCertificates(options: CertificateOptions): Promise<Ce
   };
   warnIfExpired();
   const listeners: ((fresh: KeyPair) => void)[] = [];
-  onReload('success');
+  onReload('success', pair, '');
   const watcher = watchFiles({
     paths: [certFile, keyFile],
     pollMs,
@@ -78,11 +80,11 @@ export async function startCertificates(options: CertificateOptions): Promise<Ce
         error = '';
         log('info', 'certificate reloaded', { certFile, expires: expiryOf(fresh) });
         warnIfExpired();
-        onReload('success');
+        onReload('success', pair, '');
       } catch (failure) {
         error = failure instanceof Error ? failure.message : String(failure);
         log('error', 'certificate not reloaded; the old one is served', { error });
-        onReload('failure');
+        onReload('failure', pair, error);
       }
     },
   });
@@ -125,7 +127,12 @@ export function parsePair(
     certFile,
     'is refused by the TLS library: use ECDSA P-256 or RSA 2048',
   );
-  return { cert, key, expiresAt: Math.floor(certificate.validToDate.getTime() / 1000) };
+  return {
+    cert,
+    key,
+    expiresAt: Math.floor(certificate.validToDate.getTime() / 1000),
+    fingerprint: hash('sha256', certificate.raw),
+  };
 }
 
 function parse<T>(read: () => T, file: string, fault: string): T {

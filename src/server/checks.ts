@@ -61,3 +61,17 @@ export function claimsChecks(watch: ClaimWatch | undefined, upMs: number): reado
   if (state === 'synced') return [{ name, state: 'ok', detail }];
   return [{ name, state: state === 'unsynced' && error === '' && upMs < syncPatienceMs ? 'failed' : 'note', detail }];
 }
+
+/** What metrics say of live nodes. */
+export function nodeFigures(
+  source: NodeSource | undefined,
+  nowMs: number,
+): { state: string; count: number; ageSeconds: number | undefined } {
+  if (source === undefined) return { state: 'unsynced', count: 0, ageSeconds: undefined };
+  const { state, nodes, confirmedAtMs } = source.snapshot();
+  return {
+    state,
+    count: nodes.size,
+    ageSeconds: confirmedAtMs === undefined ? undefined : Math.max(0, nowMs - confirmedAtMs) / 1000,
+  };
+}

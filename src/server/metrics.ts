@@ -12,12 +12,17 @@ export interface MetricSources {
   readonly quarantine: () =>
     | { readonly leading: boolean; readonly marked: number; readonly reported: number }
     | undefined;
+  /** Whether the last audit records could not be written; undefined before there is a log. */
+  readonly auditFailing: () => boolean | undefined;
 }
 
 export interface Metrics extends AdmissionObserver {
   clientError(kind: string): void;
   tlsError(): void;
-  auditLost(records: number): void;
+  /** Lines of the audit log that one sink does not have. */
+  auditLost(sink: string, lines: number): void;
+  /** Something about the audit file failed that lost no line. */
+  auditFault(operation: string): void;
   policyReload(outcome: 'success' | 'failure', digest: string, nowSeconds: number): void;
   certificateReload(outcome: 'success' | 'failure'): void;
   /** The reconciler wrote the marks of a node, or failed to. */
@@ -70,7 +75,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   });
   const failures = new Counter({
     name: name('failures_total'),
-    help: 'Reviews that could not be judged: malformed, undecided (a look-up failed) or internal.',
+    help: 'Reviews that were not answered: malformed, undecided (a look-up failed), unrecorded (no audit record could be written) or internal.',
     labelNames: ['kind'],
     registers,
   });
@@ -83,8 +88,21 @@ export function createMetrics(sources: MetricSources): Metrics {
   const tlsErrors = new Counter({ name: name('tls_errors_total'), help: 'TLS handshakes that failed.', registers });
   const auditLost = new Counter({
     name: name('audit_lost_records_total'),
-    help: 'Audit records that could not be written.',
+    help: 'Audit records that could not be written, by sink.',
+    labelNames: ['sink'],
     registers,
+  });
+  for (const sink of ['stdout', 'file']) auditLost.inc({ sink }, 0);
+  const auditFaults = new Counter({
+    name: name('audit_faults_total'),
+    help: 'What failed about the audit file and lost no record: mend, sync, rotate, compress, remove.',
+    labelNames: ['operation'],
+    registers,
+  });
+  for (const operation of ['mend', 'sync', 'rotate', 'compress', 'remove']) auditFaults.inc({ operation }, 0);
+  gauge(registry, name('audit_failing'), '1 while the last audit records could not be written.', () => {
+    const failing = sources.auditFailing();
+    return failing === undefined ? undefined : Number(failing);
   });
   const policyInfo = new Gauge({
     name: name('policy_info'),
@@ -150,7 +168,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     'Differences between the webhook configurations that the policy needs and the live ones, and namespaces with workflow pods that it does not list.',
     () => configurationGaps,
   );
-  for (const kind of ['malformed', 'undecided', 'internal']) failures.inc({ kind }, 0);
+  for (const kind of ['malformed', 'undecided', 'unrecorded', 'internal']) failures.inc({ kind }, 0);
   for (const outcome of ['success', 'failure']) {
     policyReloads.inc({ outcome }, 0);
     certificateReloads.inc({ outcome }, 0);
@@ -182,7 +200,8 @@ export function createMetrics(sources: MetricSources): Metrics {
     failed: (kind) => failures.inc({ kind }),
     clientError: (kind) => clientErrors.inc({ kind }),
     tlsError: () => tlsErrors.inc(),
-    auditLost: (records) => auditLost.inc(records),
+    auditLost: (sink, lines) => auditLost.inc({ sink }, lines),
+    auditFault: (operation) => auditFaults.inc({ operation }),
     policyReload(outcome, digest, nowSeconds) {
       policyReloads.inc({ outcome });
       policyFailing.set(outcome === 'failure' ? 1 : 0);

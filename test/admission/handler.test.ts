@@ -2,7 +2,10 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 import { createAdmit } from '../../src/admission/admit.ts';
 import { createReviewHandler } from '../../src/admission/handler.ts';
-import { auditRecordSchema } from '../../src/audit/schema.ts';
+import { canonicalize } from '../../src/audit/canonical.ts';
+import { link } from '../../src/audit/chain.ts';
+import { noHash } from '../../src/audit/line.ts';
+import { auditLineSchema } from '../../src/audit/schema.ts';
 import { compileDefaults } from '../../src/config/parse.ts';
 import type { Answer } from '../../src/policy/model/handler.ts';
 import { unsignedNotes } from '../../src/policy/model/notes.ts';
@@ -23,9 +26,13 @@ interface Harness {
 function harness({
   nodes = offlineNodes,
   list = rules,
+  until,
+  monotonic = () => 0,
 }: {
   nodes?: NodeSource;
   list?: readonly BoundRule[];
+  until?: (deadlineMs: number) => Promise<string | undefined>;
+  monotonic?: () => number;
 } = {}): Harness {
   const policy = compileDefaults({ rules: list });
   const records: AuditRecord[] = [];
@@ -43,11 +50,12 @@ function harness({
     }),
     rules: list,
     audit: {
-      write: (record) => {
+      write: (record, deadlineMs) => {
         records.push(record);
-        return `hash-of-record-${records.length}`;
+        return { hash: `hash-of-record-${records.length}`, ...(until !== undefined && { until: until(deadlineMs) }) };
       },
     },
+    monotonic,
     observer: { decided: () => undefined, failed: (kind) => void failures.push(kind) },
     log: (_level, message, fields) => void logged.push(`${message} ${JSON.stringify(fields)}`),
   });
@@ -480,8 +488,54 @@ describe('a fault of our own', () => {
   });
 });
 
+describe('an answer that must wait for its record', () => {
+  it('goes out when the record is there', async () => {
+    let written: (why: string | undefined) => void = () => undefined;
+    const { ask } = harness({ until: () => new Promise((resolve) => (written = resolve)) });
+    let answered = false;
+    const asking = ask(review()).then((answer) => {
+      answered = true;
+      return answer;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(answered).toBe(false);
+    written(undefined);
+    expect((await asking).status).toBe(200);
+  });
+
+  it('waits for what the look-ups have left of its time', async () => {
+    const given: number[] = [];
+    let nowMs = 0;
+    const nodes: NodeSource = {
+      snapshot: () => ({ state: 'synced', nodes: new Map(), resourceVersion: '1', confirmedAtMs: 0 }),
+      lookUp: () => {
+        nowMs = 700;
+        return Promise.resolve({ state: 'absent' });
+      },
+    };
+    const { ask } = harness({
+      ...{ nodes, monotonic: () => nowMs },
+      until: (deadlineMs) => {
+        given.push(deadlineMs);
+        return Promise.resolve(undefined);
+      },
+    });
+    await ask(review());
+    await ask(review({ object: podWith({ nodeName: 'n' }) }));
+    expect(given).toEqual([1_000, 300]);
+  });
+
+  it('is HTTP 500 where the record cannot be written, so that failurePolicy decides', async () => {
+    const { ask, failures } = harness({ until: () => Promise.resolve('no space left on device') });
+    const answer = await ask(review());
+    expect(answer.status).toBe(500);
+    expect(JSON.parse(answer.body).message).toContain('the audit record could not be written: no space left on device');
+    expect(failures).toEqual(['unrecorded']);
+  });
+});
+
 describe('the audit record', () => {
-  const valid = new Ajv2020({ strict: false }).compile(auditRecordSchema);
+  const valid = new Ajv2020({ strict: false }).compile(auditLineSchema);
 
   it('of every kind of decision follows its schema', async () => {
     const { ask, records } = harness();
@@ -498,8 +552,21 @@ describe('the audit record', () => {
     await undecided.ask(review({ object: podWith({ nodeName: 'n' }) }));
     const all = [...records, ...undecided.records];
     expect(all.map(({ decision }) => decision)).toEqual(['allow', 'deny', 'allow', 'allow', 'allow', 'error']);
+    const start = { cluster: '', replica: 'r', boot: 'b'.repeat(32), sequence: 0, previous: noHash };
     for (const record of all)
-      expect(valid(JSON.parse(JSON.stringify(record))), JSON.stringify(valid.errors)).toBe(true);
+      expect(valid(JSON.parse(link(start, record).line)), JSON.stringify(valid.errors)).toBe(true);
+  });
+
+  it('is made in the order of its keys, as the log writes it', async () => {
+    const { ask, records } = harness();
+    await ask(review());
+    await ask(review({ userInfo: { username: 'system:node:n', groups: ['system:nodes'] } }));
+    for (const { user, objectRef, nodes, findings, exemptions } of records) {
+      for (const part of [user, objectRef, nodes, ...findings, ...exemptions]) {
+        expect(JSON.stringify(part)).toBe(canonicalize(part));
+      }
+    }
+    expect(records.flatMap(({ findings }) => findings)).not.toEqual([]);
   });
 
   it('holds no environment, command or whole object, and bounded text', async () => {

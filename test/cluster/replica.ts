@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { AuditRecord } from '../../src/policy/model/record.ts';
+import type { AdmissionRecord, AuditLine } from '../../src/audit/line.ts';
 import { jsonLines, type Processes, tail } from './processes.ts';
 import { eventually } from './wait.ts';
 
@@ -13,10 +13,10 @@ export interface Replica {
   killServer(): Promise<void>;
   /** The server's own log lines so far. */
   log(): readonly Readonly<Record<string, unknown>>[];
-  /** Its audit records so far. */
-  records(): readonly AuditRecord[];
+  /** Its records of decisions so far. */
+  records(): readonly AdmissionRecord[];
   /** The same, each by the hex SHA-256 of its line. */
-  recordsByHash(): ReadonlyMap<string, AuditRecord>;
+  recordsByHash(): ReadonlyMap<string, AdmissionRecord>;
   /** URL of its health port. */
   health(): string;
   /** Text of /metrics. */
@@ -31,6 +31,8 @@ export interface ReplicaOptions {
   readonly args: readonly string[];
   readonly auditFile: string;
 }
+
+const isDecision = (line: AuditLine): line is AdmissionRecord => line.kind === 'AdmissionRecord';
 
 export function createReplica(processes: Processes, { name, host, command, args, auditFile }: ReplicaOptions): Replica {
   let healthPort = 0;
@@ -58,13 +60,14 @@ export function createReplica(processes: Processes, { name, host, command, args,
       await processes.stop(name, 'SIGKILL');
     },
     log,
-    records: () => jsonLines(auditFile) as readonly object[] as readonly AuditRecord[],
+    records: () => (jsonLines(auditFile) as readonly object[] as readonly AuditLine[]).filter(isDecision),
     recordsByHash: () =>
       new Map(
         readFileSync(auditFile, 'utf8')
           .trimEnd()
           .split('\n')
-          .map((line) => [createHash('sha256').update(line).digest('hex'), JSON.parse(line)]),
+          .map((line): [string, AuditLine] => [createHash('sha256').update(line).digest('hex'), JSON.parse(line)])
+          .filter((entry): entry is [string, AdmissionRecord] => isDecision(entry[1])),
       ),
     health: () => `http://${host}:${healthPort}`,
     metrics: async () => (await fetch(`http://${host}:${healthPort}/metrics`)).text(),

@@ -130,9 +130,10 @@ export async function throughHttp(golden: Case): Promise<Omit<Expected, 'facts'>
     audit: {
       write: (record) => {
         records.push(record);
-        return '';
+        return { hash: '' };
       },
     },
+    monotonic: () => 0,
     observer: { decided: () => undefined, failed: () => undefined },
     log: () => undefined,
   });

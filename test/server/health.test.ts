@@ -9,6 +9,7 @@ const sources: MetricSources = {
   nodes: () => ({ state: 'synced', count: 6, ageSeconds: 3.5 }),
   quarantine: () => undefined,
   certificateExpiry: () => 1_800_000_000,
+  auditFailing: () => true,
 };
 
 function appWith(checks: readonly Check[]) {
@@ -97,7 +98,8 @@ describe('/metrics', () => {
     metrics.policyReload('success', 'aaa', 100);
     metrics.policyReload('failure', 'aaa', 200);
     metrics.certificateReload('success');
-    metrics.auditLost(3);
+    metrics.auditLost('file', 3);
+    metrics.auditFault('rotate');
     metrics.failed('malformed');
     metrics.clientError('too-large');
     metrics.tlsError();
@@ -110,7 +112,9 @@ describe('/metrics', () => {
     expect(found.get('osmo_admission_node_cache_nodes')).toBe(6);
     expect(found.get('osmo_admission_node_cache_age_seconds')).toBe(3.5);
     expect(found.get('osmo_admission_node_cache_synced')).toBe(1);
-    expect(found.get('osmo_admission_audit_lost_records_total')).toBe(3);
+    expect(found.get('osmo_admission_audit_lost_records_total{sink="file"}')).toBe(3);
+    expect(found.get('osmo_admission_audit_faults_total{operation="rotate"}')).toBe(1);
+    expect(found.get('osmo_admission_audit_failing')).toBe(1);
     expect(found.get('osmo_admission_failures_total{kind="malformed"}')).toBe(1);
     expect(found.get('osmo_admission_client_errors_total{kind="too-large"}')).toBe(1);
     expect(found.get('osmo_admission_tls_errors_total')).toBe(1);
@@ -130,10 +134,12 @@ describe('/metrics', () => {
       nodes: () => ({ state: 'unsynced', count: 0, ageSeconds: undefined }),
       quarantine: () => undefined,
       certificateExpiry: () => undefined,
+      auditFailing: () => undefined,
     });
     const found = samples((await metrics.render()).text);
     expect(found.get('osmo_admission_node_cache_synced')).toBe(0);
     expect(found.has('osmo_admission_node_cache_age_seconds')).toBe(false);
+    expect(found.has('osmo_admission_audit_failing')).toBe(false);
   });
 
   it('has no label whose values a user can choose', async () => {

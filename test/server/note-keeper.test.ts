@@ -2,7 +2,12 @@ import { expect, it } from 'vitest';
 import type { KeyPair } from '../../src/server/certificates.ts';
 import { createNoteKeeper } from '../../src/server/note-keeper.ts';
 
-const pairOf = (key: string): KeyPair => ({ cert: Buffer.from(''), key: Buffer.from(key), expiresAt: 0 });
+const pairOf = (key: string): KeyPair => ({
+  cert: Buffer.from(''),
+  key: Buffer.from(key),
+  expiresAt: 0,
+  fingerprint: '',
+});
 
 function keeper(key: string) {
   let rotate: (pair: KeyPair) => void = () => undefined;

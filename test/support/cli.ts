@@ -11,12 +11,14 @@ export interface CliWorld {
   readonly env?: Readonly<Record<string, string>>;
   /** Milliseconds of the Unix epoch. */
   readonly nowMs?: number;
+  /** Whether standard error is a terminal. */
+  readonly terminal?: boolean;
 }
 
 /** Runs one command line in this process, at a time of its own: 2026-11-25. */
 export async function runCli(
   args: readonly string[],
-  { stdin = '', env = {}, nowMs = Date.UTC(2026, 10, 25) }: CliWorld = {},
+  { stdin = '', env = {}, nowMs = Date.UTC(2026, 10, 25), terminal = false }: CliWorld = {},
 ): Promise<Outcome> {
   let stdout = '';
   let stderr = '';
@@ -29,6 +31,7 @@ export async function runCli(
     },
     readStdin: () => Promise.resolve(stdin),
     env,
+    terminal,
     now: () => nowMs,
   });
   return { code, stdout, stderr };

@@ -2,20 +2,20 @@ import type { AuditRecord } from '../../src/policy/model/record.ts';
 
 /** The audit record of a pod that was admitted, but for what is given. */
 export const record = (over: Partial<AuditRecord>): AuditRecord => ({
-  apiVersion: 'osmo-admission/v1alpha1',
   kind: 'AdmissionRecord',
   time: '2026-11-25T12:00:00.000Z',
   phase: 'validate',
   requestUID: 'uid-of-a-user',
-  user: { username: 'alice-the-user', groups: ['a-group'] },
+  callerVerified: false,
+  user: { groups: ['a-group'], username: 'alice-the-user' },
   verb: 'create',
   objectRef: {
     apiGroup: '',
     apiVersion: 'v1',
+    name: 'a-name',
+    namespace: 'a-namespace',
     resource: 'pods',
     subresource: '',
-    namespace: 'a-namespace',
-    name: 'a-name',
   },
   dryRun: false,
   decision: 'allow',
@@ -25,7 +25,7 @@ export const record = (over: Partial<AuditRecord>): AuditRecord => ({
   patch: [],
   exemptions: [],
   policyDigest: 'a'.repeat(64),
-  nodes: { state: 'synced', resourceVersion: '1', ageSeconds: 0 },
+  nodes: { ageSeconds: 0, resourceVersion: '1', state: 'synced' },
   durationSeconds: 0.0004,
   ...over,
 });

@@ -1,16 +1,17 @@
 import type { Phase } from './request.ts';
 
 /**
- * One decision, as the audit log keeps it. Holds no object, environment variable or secret. Field names follow the API
- * server's audit event where it has one.
+ * One decision, as the audit log keeps it, without what the log adds to each line. Holds no object, environment variable or secret.
+ * Field names follow the API server's audit event where it has one.
  */
 export interface AuditRecord {
-  readonly apiVersion: 'osmo-admission/v1alpha1';
   readonly kind: 'AdmissionRecord';
   /** RFC 3339 with milliseconds, UTC: when the review was received. */
   readonly time: string;
   readonly phase: Phase;
   readonly requestUID: string;
+  /** Whether the caller was known to be the API server. Callers are not verified yet, so it is false. */
+  readonly callerVerified: boolean;
   readonly user: { readonly username: string; readonly groups: readonly string[] };
   readonly verb: string;
   readonly objectRef: {
@@ -45,8 +46,19 @@ export interface RecordedFinding {
   readonly message: string;
 }
 
+/** A record on its way. */
+export interface Written {
+  /** Hex SHA-256 of the record's line, without its line break: what the answer's audit annotation names it by. */
+  readonly hash: string;
+  /**
+   * Where the answer must wait for the line: resolves when it may go out, or with why it may not. Never rejects, and resolves within the
+   * deadline given.
+   */
+  readonly until?: Promise<string | undefined>;
+}
+
 /** Where records go. Never throws and never blocks: a sink that fails counts its failures. */
 export interface AuditSink {
-  /** @returns the hex SHA-256 of the record's line, without its line break: what the answer's audit annotation names it by. */
-  write(record: AuditRecord): string;
+  /** @param deadlineMs how long the answer can wait. */
+  write(record: AuditRecord, deadlineMs: number): Written;
 }

@@ -1,0 +1,95 @@
+import { field, isObject, type JsonObject } from '../../policy/model/read.ts';
+import { number, object, text } from './entry.ts';
+
+/** One request, as the API server's own audit log has it (audit.k8s.io/v1). */
+export interface ApiEvent {
+  readonly auditId: string;
+  readonly level: string;
+  /** As an audit record has it: `update` also for a patch. */
+  readonly verb: string;
+  readonly isPatch: boolean;
+  /** Whom the webhook sees: the one who is impersonated, if there is one. */
+  readonly user: string;
+  readonly group: string;
+  /** With its subresource: `pods/binding`. */
+  readonly resource: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly code: number;
+  /** Milliseconds of the Unix epoch. */
+  readonly receivedMs: number;
+  readonly doneMs: number;
+  readonly time: string;
+  /** What our webhooks answered. */
+  readonly calls: readonly ApiCall[];
+  /** Webhooks of ours that failed and were passed over. */
+  readonly failedOpen: readonly string[];
+  /** Whether a webhook may have been called more than once for it; the API server keeps the annotation of the first call. */
+  readonly mayCallAgain: boolean;
+  /** What was sent: from level Request up. */
+  readonly body: unknown;
+}
+
+export interface ApiCall {
+  readonly webhook: string;
+  readonly phase: string;
+  readonly hash: string;
+}
+
+/** Names of our webhooks: `pods.validate.osmo-admission`. */
+const ours = /^[a-z-]+\.(mutate|validate)\.osmo-admission$/;
+const hashKey = '/record-hash';
+const failedOpenKey = /^failed-open\.(?:mutation|mutating|validating)\.webhook\.admission\.k8s\.io\//;
+
+const reinvokedKey = /^mutation\.webhook\.admission\.k8s\.io\/round_[1-9]/;
+
+/** @returns undefined for what is no event, or an event of a stage before the answer; `bad` where it is not even JSON of that kind. */
+export function readApiEvent(bytes: Uint8Array): ApiEvent | 'bad' | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'));
+  } catch {
+    return 'bad';
+  }
+  if (!isObject(value) || text(value, 'kind') !== 'Event' || !text(value, 'apiVersion').startsWith('audit.k8s.io/'))
+    return 'bad';
+  const stage = text(value, 'stage');
+  return stage === 'ResponseComplete' || stage === 'Panic' ? eventOf(value) : undefined;
+}
+
+function eventOf(value: JsonObject): ApiEvent {
+  const ref = object(value, 'objectRef');
+  const subresource = text(ref, 'subresource');
+  const verb = text(value, 'verb');
+  const annotations = Object.entries(object(value, 'annotations')).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  );
+  const user = text(object(value, 'impersonatedUser'), 'username') || text(object(value, 'user'), 'username');
+  return {
+    auditId: text(value, 'auditID'),
+    level: text(value, 'level'),
+    verb: verb === 'patch' ? 'update' : verb,
+    isPatch: verb === 'patch',
+    user,
+    group: text(ref, 'apiGroup'),
+    resource: `${text(ref, 'resource')}${subresource === '' ? '' : `/${subresource}`}`,
+    namespace: text(ref, 'namespace'),
+    name: text(ref, 'name'),
+    code: number(object(value, 'responseStatus'), 'code'),
+    receivedMs: Date.parse(text(value, 'requestReceivedTimestamp')),
+    doneMs: Date.parse(text(value, 'stageTimestamp')),
+    time: text(value, 'requestReceivedTimestamp'),
+    calls: annotations.flatMap(([key, hash]) => callOf(key, hash)),
+    failedOpen: annotations.flatMap(([key, name]) => (failedOpenKey.test(key) && ours.test(name) ? [name] : [])),
+    // An update is tried again after a conflict; a mutating webhook is called again after another one's patch.
+    mayCallAgain: verb === 'patch' || verb === 'update' || annotations.some(([key]) => reinvokedKey.test(key)),
+    body: field(value, 'requestObject'),
+  };
+}
+
+function callOf(key: string, hash: string): readonly ApiCall[] {
+  if (!key.endsWith(hashKey)) return [];
+  const webhook = key.slice(0, -hashKey.length);
+  const phase = ours.exec(webhook)?.[1];
+  return phase === undefined ? [] : [{ webhook, phase, hash }];
+}

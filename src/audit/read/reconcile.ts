@@ -1,0 +1,167 @@
+import type { ApiEvent } from './api-event.ts';
+import { type Line, text } from './entry.ts';
+import { createHashTable } from './hash-table.ts';
+import { createList, isOf, type Listed, ofEvent, ofRecord, slackMs } from './mismatch.ts';
+import { inScope, type Scope } from './scope.ts';
+
+export interface Reconciliation {
+  /** The time that both logs cover. */
+  readonly from: string;
+  readonly to: string;
+  readonly events: number;
+  /** Levels of the events, and how many of each. */
+  readonly levels: Readonly<Record<string, number>>;
+  readonly decisions: number;
+  /** Calls that both logs know, by the same hash. */
+  readonly known: number;
+  /** The API server knows a call of which we have no record. */
+  readonly missing: Listed;
+  /** A record of a call that the API server does not know. */
+  readonly unknown: Listed;
+  /** Both know the call, by another hash: the record was changed. */
+  readonly differs: Listed;
+  readonly twice: Listed;
+  readonly failedOpen: Listed;
+  /** Went through in our scope, without a call. */
+  readonly unseen: Listed;
+  /** What the events do not show enough of: updates, and objects whose labels decide. */
+  readonly unclear: Listed;
+  /** Calls that our log declares as lost. */
+  readonly lost: number;
+  /** More calls of one request than the API server keeps annotations for: a reinvocation, or a retry after a conflict. */
+  readonly again: Listed;
+  /** Answered with HTTP 500, of which the API server keeps no annotation. */
+  readonly errors: number;
+  readonly outside: { readonly decisions: number; readonly events: number };
+}
+
+/** Reads our log and the API server's twice each, in the order of these members. Only hashes are kept, and what does not match. */
+export interface Reconciler {
+  /** 1: every line of our log. */
+  record(line: Line): void;
+  /** 2: every event. @param scope of the policy that was in force then; undefined where that is not known. */
+  event(event: ApiEvent, scope: Scope | undefined): void;
+  /** 3: our lines again. */
+  recordAgain(line: Line): void;
+  /** 4: the events again, which tells what belongs to what. Not needed where `isClear`. */
+  eventAgain(event: ApiEvent): void;
+  isClear(): boolean;
+  report(): Reconciliation;
+}
+
+export interface Span {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** @param within what else bounds the time that is compared. */
+export function createReconciler(within: Span): Reconciler {
+  const hashes = createHashTable();
+  const gaps: Span[] = [];
+  const levels: Record<string, number> = {};
+  const lists = {
+    missing: createList(),
+    unknown: createList(),
+    twice: createList(),
+    failedOpen: createList(),
+    unseen: createList(),
+    unclear: createList(),
+    differs: createList(),
+    again: createList(),
+  };
+  const counts = {
+    events: 0,
+    decisions: 0,
+    known: 0,
+    lost: 0,
+    errors: 0,
+    outsideDecisions: 0,
+    outsideEvents: 0,
+  };
+  let ours: Span = { fromMs: Number.POSITIVE_INFINITY, toMs: Number.NEGATIVE_INFINITY };
+  let theirs = ours;
+
+  const compares = (ms: number): boolean => ms >= within.fromMs && ms <= within.toMs;
+
+  const call = (event: ApiEvent, hash: string, phase: string): void => {
+    if (hashes.mark(hash)) counts.known += 1;
+    else if (gaps.some(({ fromMs, toMs }) => fromMs <= event.doneMs + slackMs && toMs >= event.receivedMs - slackMs))
+      counts.lost += 1;
+    else lists.missing.add(ofEvent(event, hash), phase);
+  };
+
+  return {
+    record(line) {
+      const ms = Date.parse(line.header.time);
+      if (!Number.isNaN(ms)) ours = { fromMs: Math.min(ours.fromMs, ms), toMs: Math.max(ours.toMs, ms) };
+      if (line.header.kind === 'GapRecord') {
+        gaps.push({ fromMs: Date.parse(text(line.value, 'from')), toMs: Date.parse(text(line.value, 'to')) });
+      }
+      if (line.header.kind !== 'AdmissionRecord') return;
+      if (!hashes.add(line.hash)) lists.twice.add(ofRecord(line), '');
+    },
+    event(event, scope) {
+      theirs = { fromMs: Math.min(theirs.fromMs, event.receivedMs), toMs: Math.max(theirs.toMs, event.doneMs) };
+      // Before our log begins nothing can be said; after its end everything can: it may have been cut off.
+      if (event.doneMs < ours.fromMs || !compares(event.receivedMs)) {
+        counts.outsideEvents += 1;
+        return;
+      }
+      counts.events += 1;
+      levels[event.level] = (levels[event.level] ?? 0) + 1;
+      for (const { hash, phase } of event.calls) call(event, hash, phase);
+      if (event.failedOpen.length > 0) lists.failedOpen.add(ofEvent(event, event.failedOpen.join(', ')), '');
+      const isSeen = event.calls.some(({ phase }) => phase === 'validate');
+      if (scope === undefined || isSeen || event.failedOpen.length > 0 || event.code < 200 || event.code > 299) return;
+      const answer = inScope(event, scope);
+      if (answer === 'in') lists.unseen.add(ofEvent(event, ''), '');
+      if (answer === 'unknown') lists.unclear.add(ofEvent(event, event.level), '');
+    },
+    recordAgain(line) {
+      if (line.header.kind !== 'AdmissionRecord') return;
+      const ms = Date.parse(line.header.time);
+      if (ms < theirs.fromMs || ms > theirs.toMs || !compares(ms)) {
+        if (!hashes.isMarked(line.hash)) counts.outsideDecisions += 1;
+        return;
+      }
+      counts.decisions += 1;
+      if (hashes.isMarked(line.hash)) return;
+      if (text(line.value, 'decision') === 'error') counts.errors += 1;
+      else lists.unknown.add(ofRecord(line), text(line.value, 'phase'));
+    },
+    isClear: () => lists.unknown.size() === 0,
+    eventAgain(event) {
+      for (const { hash, phase } of event.calls) {
+        const take = () => lists.unknown.take((entry) => isOf(entry, event, phase));
+        if (hashes.has(hash)) {
+          if (!event.mayCallAgain) continue;
+          for (let record = take(); record !== undefined; record = take()) lists.again.add(record.mismatch, phase);
+        } else {
+          const record = take();
+          if (record === undefined) continue;
+          lists.missing.take((entry) => entry.mismatch.detail === hash);
+          lists.differs.add({ ...ofEvent(event, hash), place: record.mismatch.place }, phase);
+        }
+      }
+    },
+    report: () => ({
+      from: isoOf(Math.max(ours.fromMs, theirs.fromMs, within.fromMs)),
+      to: isoOf(Math.min(Math.max(ours.toMs, theirs.toMs), within.toMs)),
+      ...{ events: counts.events, levels, decisions: counts.decisions, known: counts.known },
+      ...{ lost: counts.lost, errors: counts.errors },
+      outside: { decisions: counts.outsideDecisions, events: counts.outsideEvents },
+      missing: lists.missing.listed(),
+      unknown: lists.unknown.listed(),
+      differs: lists.differs.listed(),
+      twice: lists.twice.listed(),
+      failedOpen: lists.failedOpen.listed(),
+      unseen: lists.unseen.listed(),
+      unclear: lists.unclear.listed(),
+      again: lists.again.listed(),
+    }),
+  };
+}
+
+function isoOf(ms: number): string {
+  return Number.isFinite(ms) ? new Date(ms).toISOString() : '';
+}

@@ -1,0 +1,36 @@
+import { statSync } from 'node:fs';
+import type { CliIo } from '../io.ts';
+
+export interface Progress {
+  add(bytes: number): void;
+  /** Takes the bar away. */
+  done(): void;
+}
+
+const everyMs = 200;
+const width = 30;
+
+/** A bar on standard error, if that is a terminal; nothing otherwise. @param files those that will be read, each as often as it stands there. */
+export function createProgress(files: readonly string[], io: CliIo): Progress {
+  if (!io.terminal) return { add: () => undefined, done: () => undefined };
+  const total = files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
+  let read = 0;
+  let shownMs = 0;
+  return {
+    add(bytes) {
+      read += bytes;
+      const nowMs = io.now();
+      if (nowMs - shownMs < everyMs) return;
+      shownMs = nowMs;
+      io.stderr(`\r${bar(total === 0 ? 1 : Math.min(1, read / total))}`);
+    },
+    done: () => {
+      if (shownMs !== 0) io.stderr('\r\u001b[K');
+    },
+  };
+}
+
+function bar(share: number): string {
+  const full = Math.floor(share * width);
+  return `[${'='.repeat(full)}${' '.repeat(width - full)}] ${String(Math.floor(share * 100)).padStart(3)} %`;
+}

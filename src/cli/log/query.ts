@@ -1,0 +1,130 @@
+import { canonicalize } from '../../audit/canonical.ts';
+import type { Line } from '../../audit/read/entry.ts';
+import { columns, compileQuery, detailOf, findingsText, rowOf } from '../../audit/read/query.ts';
+import { clip } from '../../policy/kube/text.ts';
+import { describeFlags, type Flags, helpFlag, parseFlags } from '../flags.ts';
+import { type CliIo, exitCodes } from '../io.ts';
+import { csvRow } from './csv.ts';
+import { count, plural, readOutput } from './output.ts';
+import { readSpan, timeFlags } from './times.ts';
+import { createBadLines, eachLine, openLog } from './walk.ts';
+
+const filter = (value: string, help: string): Flags[string] => ({ type: 'string', value, help });
+
+const flags: Flags = {
+  ...timeFlags,
+  user: filter('USER', 'Who made the request. * stands for anything, here and below.'),
+  rule: filter('RULE', 'With a finding of this rule.'),
+  reason: filter('REASON', 'With a finding of this reason.'),
+  enforcement: filter('LEVEL', 'With a finding under this enforcement: enforce, quarantine, warn or audit.'),
+  decision: filter('DECISION', 'allow, deny or error.'),
+  phase: filter('PHASE', 'mutate or validate.'),
+  verb: filter('VERB', 'create, update, delete or connect.'),
+  resource: filter('RESOURCE', 'Plural, with its subresource: pods, nodes/status.'),
+  namespace: { ...filter('NAMESPACE', 'Of the object.'), short: 'n' },
+  name: filter('NAME', 'Of the object.'),
+  exempted: { type: 'boolean', help: 'Only decisions for which an exemption counted.' },
+  kind: {
+    type: 'string',
+    value: 'KIND',
+    help: 'Kind of the record: AdmissionRecord, PolicyRecord, CertificateRecord, ConfigurationRecord, GapRecord, LogStart, LogStop or Checkpoint.',
+    default: 'AdmissionRecord',
+  },
+  output: {
+    type: 'string',
+    short: 'o',
+    value: 'FORMAT',
+    help: 'text, json (the records, one a line) or csv.',
+    default: 'text',
+  },
+  help: helpFlag,
+};
+
+export const queryHelp = `Prints the records of an audit log that meet every filter given, in the order of each replica's log.
+
+Usage:
+  osmo-admission log query FILE... [filters] [-o text|json|csv]
+
+Rotated and compressed files, in any order. What the log says is believed: "log verify" first.
+csv is RFC 4180; a cell that a spreadsheet would take for a formula begins with an apostrophe.
+
+Flags:
+${describeFlags(flags)}
+
+Exit codes:
+  0  printed, be it nothing
+  2  a line or a file could not be read (such lines are named, and the rest is printed), or called wrongly
+
+Examples:
+  osmo-admission log query audit*.log* --decision deny --since 24h
+  osmo-admission log query audit*.log* --kind PolicyRecord -o json
+`;
+
+/** `osmo-admission log query`. */
+export async function queryLog(args: readonly string[], io: CliIo): Promise<number> {
+  const parsed = parseFlags(args, flags, io.env);
+  if (parsed.boolean('help')) {
+    io.stdout(queryHelp);
+    return exitCodes.ok;
+  }
+  const format = readOutput(parsed.string('output'), ['text', 'json', 'csv']);
+  const names = [
+    'user',
+    'rule',
+    'reason',
+    'enforcement',
+    'decision',
+    'phase',
+    'verb',
+    'resource',
+    'namespace',
+    'name',
+  ] as const;
+  const matches = compileQuery({
+    ...Object.fromEntries(names.map((name) => [name, parsed.string(name)])),
+    ...readSpan(parsed, io),
+    kind: parsed.string('kind') ?? 'AdmissionRecord',
+    exempted: parsed.boolean('exempted'),
+  });
+  const log = await openLog(parsed.positionals, io);
+  const bad = createBadLines(io);
+  let found = 0;
+  if (format === 'csv') io.stdout(csvRow(columns));
+  await eachLine(log, bad, (line) => {
+    if (!matches(line)) return;
+    found += 1;
+    io.stdout(
+      format === 'csv' ? csvRow(rowOf(line)) : format === 'json' ? `${canonicalize(line.value)}\n` : textOf(line),
+    );
+  });
+  log.progress.done();
+  if (found === 0) io.stderr('no record matches\n');
+  if (bad.count() > 0) io.stderr(`${plural(bad.count(), 'line')} could not be read; ${count(found)} printed\n`);
+  return bad.count() > 0 ? exitCodes.failed : exitCodes.ok;
+}
+
+/** One line, for people. */
+function textOf(line: Line): string {
+  const [
+    time = '',
+    ,
+    replica = '',
+    ,
+    sequence = '',
+    kind = '',
+    phase = '',
+    decision = '',
+    user = '',
+    verb = '',
+    resource = '',
+    namespace = '',
+    name = '',
+  ] = rowOf(line);
+  if (line.header.kind !== 'AdmissionRecord')
+    return `${clip(`${time} ${replica} ${sequence} ${kind} ${detailOf(line.value)}`, maxText)}\n`;
+  const object = namespace === '' ? name : `${namespace}/${name}`;
+  const findings = findingsText(line.value);
+  return `${clip(`${time} ${decision} ${phase} ${verb} ${resource} ${object || '(no name)'} by ${user}${findings === '' ? '' : `: ${findings}`}`, maxText)}\n`;
+}
+
+const maxText = 2_000;

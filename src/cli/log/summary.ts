@@ -1,0 +1,66 @@
+import { createSummarizer } from '../../audit/read/summary.ts';
+import { describeFlags, type Flags, helpFlag, parseFlags } from '../flags.ts';
+import { type CliIo, exitCodes } from '../io.ts';
+import { eachEvent } from './events.ts';
+import { plural, readOutput } from './output.ts';
+import { renderMarkdown, renderText } from './render-summary.ts';
+import { readSpan, timeFlags } from './times.ts';
+import { createBadLines, eachLine, openLog } from './walk.ts';
+
+const flags: Flags = {
+  'api-audit': {
+    type: 'string',
+    multiple: true,
+    value: 'FILE',
+    help: 'The API server’s audit log, which alone knows what failed open. May be given several times.',
+  },
+  ...timeFlags,
+  output: { type: 'string', short: 'o', value: 'FORMAT', help: 'text, markdown or json.', default: 'text' },
+  help: helpFlag,
+};
+
+export const summaryHelp = `Sums up an audit log: decisions, denials by rule, reason, user and namespace, exemptions used, policies in force, gaps.
+
+Usage:
+  osmo-admission log summary FILE... [--since TIME] [--until TIME] [--api-audit FILE...] [-o text|markdown|json]
+
+Rotated and compressed files, in any order. What the log says is believed: "log verify" first.
+
+Flags:
+${describeFlags(flags)}
+
+Exit codes:
+  0  printed
+  2  a line or a file could not be read (such lines are named, and the rest is summed up), or called wrongly
+`;
+
+/** `osmo-admission log summary`. */
+export async function summarizeLog(args: readonly string[], io: CliIo): Promise<number> {
+  const parsed = parseFlags(args, flags, io.env);
+  if (parsed.boolean('help')) {
+    io.stdout(summaryHelp);
+    return exitCodes.ok;
+  }
+  const format = readOutput(parsed.string('output'), ['text', 'markdown', 'json']);
+  const apiFiles = [...new Set(parsed.strings('api-audit'))];
+  const { fromMs, toMs } = readSpan(parsed, io);
+  const log = await openLog(parsed.positionals, io, { more: apiFiles });
+  const bad = createBadLines(io);
+  const summarizer = createSummarizer(apiFiles.length > 0);
+  const isIn = (ms: number): boolean => ms >= fromMs && ms <= toMs;
+  await eachLine(log, bad, (line) => {
+    if (isIn(Date.parse(line.header.time))) summarizer.line(line);
+  });
+  await eachEvent(apiFiles, log, (event, where) => {
+    if (event === 'bad') bad.add(where);
+    else if (isIn(event.receivedMs)) summarizer.event(event);
+  });
+  log.progress.done();
+  const summary = summarizer.summary();
+  if (format === 'json') {
+    const head = { apiVersion: 'osmo-admission/v1alpha1', kind: 'LogSummary' };
+    io.stdout(`${JSON.stringify({ ...head, ...summary, unreadableLines: bad.count() }, null, 2)}\n`);
+  } else io.stdout(format === 'markdown' ? renderMarkdown(summary) : renderText(summary));
+  if (bad.count() > 0) io.stderr(`${plural(bad.count(), 'line')} could not be read\n`);
+  return bad.count() > 0 ? exitCodes.failed : exitCodes.ok;
+}

@@ -1,0 +1,210 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createLog } from '../../support/audit-log.ts';
+import { runCli } from '../../support/cli.ts';
+
+/*
+ * test/fixtures/api-audit: what a real API server logged at level Request, cut to what is read, and what the webhook logged meanwhile. At its end the
+ * webhook was away: a labelled pod, a node and a change of a node's label went by.
+ */
+
+const fixture = join(import.meta.dirname, '..', '..', 'fixtures', 'api-audit');
+// biome-ignore lint/suspicious/noExplicitAny: events and reports as JSON.
+type Json = any;
+const linesOf = (name: string): readonly string[] => readFileSync(join(fixture, name), 'utf8').trimEnd().split('\n');
+const realEvents: readonly Json[] = linesOf('request.jsonl').map((line) => JSON.parse(line));
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'reconcile-'));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+async function reconcile(ours: readonly string[], events: readonly Json[], ...args: readonly string[]): Promise<Json> {
+  const [log, api] = [join(directory, 'audit.log'), join(directory, 'api.log')];
+  writeFileSync(log, ours.map((line) => `${line}\n`).join(''));
+  writeFileSync(api, events.map((event) => `${JSON.stringify(event)}\n`).join(''));
+  const { code, stdout, stderr } = await runCli(['log', 'reconcile', log, '--api-audit', api, '-o', 'json', ...args]);
+  return { code, stderr, ...JSON.parse(stdout) };
+}
+
+const namesOf = ({ first }: Json): readonly string[] => first.map(({ name }: Json) => name);
+/** As if the webhook had not been asked about it. */
+const unasked = (event: Json): Json => ({
+  ...event,
+  annotations: Object.fromEntries(
+    Object.entries(event.annotations).filter(([key]) => !key.includes('.osmo-admission/')),
+  ),
+});
+const unaskedAll = realEvents.map(unasked);
+const atMetadata = (events: readonly Json[]): readonly Json[] =>
+  events.map(({ requestObject: _body, ...event }) => ({ ...event, level: 'Metadata' }));
+
+describe('the logs of a real API server', () => {
+  it('agree, but for what failed open', async () => {
+    const report = await reconcile(linesOf('webhook.jsonl'), realEvents);
+    expect(report.code).toBe(1);
+    expect(report.known).toBe(report.decisions);
+    expect(namesOf(report.failedOpen)).toEqual(['fail-open', 'while-away', 'compute-1']);
+    for (const list of ['missing', 'unknown', 'differs', 'twice', 'unseen'])
+      expect(`${list} ${report[list].count}`).toBe(`${list} 0`);
+    const { code, report: before } = await untilAway();
+    expect([code, before.failedOpen.count]).toEqual([0, 0]);
+  });
+
+  async function untilAway(): Promise<{ code: number; report: Json }> {
+    const { requestReceivedTimestamp } = realEvents.find(({ objectRef }) => objectRef.name === 'fail-open');
+    const report = await reconcile(linesOf('webhook.jsonl'), realEvents, '--until', requestReceivedTimestamp);
+    return { code: report.code, report };
+  }
+
+  it('show at level Request which creations should have been asked about, by their labels too', async () => {
+    const report = await reconcile(linesOf('webhook.jsonl'), unaskedAll);
+    const unseen = namesOf(report.unseen);
+    expect(unseen).toEqual(expect.arrayContaining(['good', 'dry', 'elsewhere', 'j', 'compute-1', 'gpu-1']));
+    // Refused, or none of ours: nothing went by.
+    for (const name of ['bad', 'invalid', 'foreign']) expect(unseen).not.toContain(name);
+    expect(report.unknown.count).toBe(report.decisions);
+  });
+
+  it('show at level Metadata those of workflow namespaces and nodes; the rest is said to be unclear', async () => {
+    const report = await reconcile(linesOf('webhook.jsonl'), atMetadata(unaskedAll));
+    expect(namesOf(report.unseen)).toEqual(expect.arrayContaining(['good', 'dry', 'j', 'compute-1']));
+    expect(namesOf(report.unseen)).not.toContain('elsewhere');
+    expect(namesOf(report.unclear)).toEqual(expect.arrayContaining(['elsewhere', 'foreign']));
+  });
+
+  it('tell apart at level Request the updates that touch nothing judged', async () => {
+    const updates = (events: readonly Json[]): readonly Json[] => events.filter(({ verb }) => verb === 'patch');
+    const at = async (events: readonly Json[]): Promise<number> =>
+      (await reconcile(linesOf('webhook.jsonl'), updates(events))).unclear.count;
+    const went = updates(unaskedAll).filter(({ responseStatus }) => responseStatus.code === 200);
+    const judged = went.filter(({ requestObject }) =>
+      /"(taints|labels|schedulingGates)":/.test(JSON.stringify(requestObject)),
+    );
+    // The label `a` of a pod is none that makes a workflow pod.
+    const foreign = judged.filter(
+      ({ objectRef, requestObject }) => objectRef.resource === 'pods' && requestObject.metadata?.labels?.a,
+    );
+    expect([judged.length > 3, foreign.length]).toEqual([true, 1]);
+    const open = judged.filter((event) => Object.keys(event.annotations).some((key) => key.startsWith('failed-open')));
+    expect(await at(unaskedAll)).toBe(judged.length - foreign.length - open.length);
+    // The status of a pod is judged for its annotations, of a Job for nothing.
+    expect(await at(atMetadata(unaskedAll))).toBeGreaterThan(await at(unaskedAll));
+  });
+
+  it('cannot be held against a scope where no policy is known, and says so; --config gives one', async () => {
+    const ours = linesOf('webhook.jsonl').filter((line) => !line.includes('"kind":"PolicyRecord"'));
+    expect(await reconcile(ours, unaskedAll)).toMatchObject({ scope: false, unseen: { count: 0 } });
+    const policy = join(directory, 'policy.yaml');
+    writeFileSync(
+      policy,
+      'apiVersion: osmo-admission/v1alpha1\nkind: AdmissionPolicy\nworkflowPods: {namespaces: [default]}\n',
+    );
+    const { scope, unseen } = await reconcile(ours, atMetadata(unaskedAll), '--config', policy);
+    expect([scope, namesOf(unseen).includes('foreign'), namesOf(unseen).includes('dry')]).toEqual([true, true, false]);
+  });
+
+  it('name lines that are no events, and exit 2', async () => {
+    const { code, stderr } = await reconcile(linesOf('webhook.jsonl'), [...realEvents.slice(0, 20), { kind: 'Pod' }]);
+    expect([code, stderr.includes('api.log:21')]).toEqual([2, true]);
+  });
+});
+
+/** The event of a request that a line of ours is the record of. */
+function eventOf(line: string, over: object = {}): Json {
+  const { time, user, verb, objectRef, phase } = JSON.parse(line);
+  const hash = createHash('sha256').update(line).digest('hex');
+  return {
+    ...{
+      kind: 'Event',
+      apiVersion: 'audit.k8s.io/v1',
+      level: 'Metadata',
+      stage: 'ResponseComplete',
+      auditID: objectRef.name,
+    },
+    ...{ verb, user, objectRef, responseStatus: { code: 201 }, requestReceivedTimestamp: time, stageTimestamp: time },
+    annotations: { [`pods.${phase}.osmo-admission/record-hash`]: hash },
+    ...over,
+  };
+}
+
+const podRef = (name: string): object => ({
+  objectRef: { apiGroup: '', apiVersion: 'v1', resource: 'pods', subresource: '', namespace: 'osmo-workflows', name },
+});
+
+describe('whatever is done to a log', () => {
+  const fates = ['kept', 'removed', 'changed', 'event lost'] as const;
+
+  it('is named, and nothing else', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.constantFrom(...fates), { minLength: 1, maxLength: 30 }), async (all) => {
+        const log = createLog();
+        log.start();
+        const lines = all.map((_, index) => log.decide(podRef(`p${index}`)));
+        log.stop();
+        // The first and last event bound the time that is compared.
+        const ends = [eventOf(lines[0] ?? '', { annotations: {} }), eventOf(lines.at(-1) ?? '', { annotations: {} })];
+        const events = lines.filter((_, index) => all[index] !== 'event lost').map((line) => eventOf(line));
+        const ours = log.lines.flatMap((line) => {
+          const fate = all[lines.indexOf(line)];
+          return fate === 'removed' ? [] : [fate === 'changed' ? line.replace('"allow"', '"deny"') : line];
+        });
+        const { missing, unknown, differs, known } = await reconcile(ours, [...ends, ...events]);
+        const named = (fate: string): readonly string[] =>
+          all.flatMap((each, index) => (each === fate ? [`p${index}`] : []));
+        expect(namesOf(missing)).toEqual(named('removed'));
+        expect(namesOf(differs)).toEqual(named('changed'));
+        expect(namesOf(unknown)).toEqual(named('event lost'));
+        expect(known).toBe(named('kept').length);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('declared as lost is counted apart; so are errors, and what only one log has the time of', async () => {
+    const log = createLog();
+    log.start();
+    const before = log.decide(podRef('before'));
+    const first = log.decide(podRef('first'));
+    const at = log.time();
+    log.lose(1);
+    log.decide({ ...podRef('failed'), decision: 'error', error: 'no answer' });
+    const last = log.decide(podRef('last'));
+    log.decide(podRef('after'));
+    const lost = eventOf(first, { annotations: { 'pods.validate.osmo-admission/record-hash': 'f'.repeat(64) } });
+    const events = [eventOf(first), { ...lost, requestReceivedTimestamp: at, stageTimestamp: at }, eventOf(last)];
+    const report = await reconcile(log.lines, events);
+    expect(report).toMatchObject({ code: 0, lost: 1, errors: 1, known: 2, outside: { decisions: 2, events: 0 } });
+    const old = '2026-11-24T00:00:00.000Z';
+    const earlier = { ...eventOf(before), requestReceivedTimestamp: old, stageTimestamp: old };
+    expect((await reconcile(log.lines, [...events, earlier])).outside.events).toBe(1);
+  });
+
+  it('with further calls of an update has records that no event names, but a creation has none', async () => {
+    const log = createLog();
+    log.start();
+    const update = log.decide({ ...podRef('p'), verb: 'update' });
+    log.decide({ ...podRef('p'), verb: 'update' });
+    const create = log.decide(podRef('q'));
+    log.decide(podRef('q'));
+    const stageTimestamp = log.time();
+    const { again, unknown } = await reconcile(log.lines, [
+      eventOf(update, { stageTimestamp }),
+      eventOf(create, { stageTimestamp }),
+    ]);
+    expect([namesOf(again), namesOf(unknown)]).toEqual([['p'], ['q']]);
+  });
+
+  it('with a record that stands there twice says so', async () => {
+    const log = createLog();
+    log.start();
+    const line = log.decide(podRef('p'));
+    const { code, twice } = await reconcile([...log.lines, line], [eventOf(line)]);
+    expect([code, namesOf(twice)]).toEqual([1, ['p']]);
+  });
+});

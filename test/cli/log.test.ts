@@ -1,0 +1,313 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createLog, type LogWriter, newSigningKey } from '../support/audit-log.ts';
+import { runCli } from '../support/cli.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'log-'));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const put = (name: string, content: string | Buffer | readonly string[]): string => {
+  const path = join(directory, name);
+  writeFileSync(
+    path,
+    Array.isArray(content) ? content.map((line) => `${line}\n`).join('') : (content as string | Buffer),
+  );
+  return path;
+};
+
+const key = newSigningKey();
+const denial = {
+  decision: 'deny',
+  findings: [{ rule: 'placement', reason: 'conflict', enforcement: 'enforce', field: 'spec', message: 'no' }],
+} as const;
+
+/** Two boots in order: 1 start, 2 to 5 decisions, 6 stop, 7 checkpoint; 8 start, 9 denial, 10 stop, 11 checkpoint. */
+function twoBoots(options: Parameters<typeof createLog>[0] = { key }): LogWriter {
+  const log = createLog(options);
+  log.start();
+  for (let i = 0; i < 4; i++) log.decide();
+  log.stop();
+  log.start();
+  log.decide(denial);
+  log.stop();
+  return log;
+}
+
+describe('log verify', () => {
+  it('finds the order of rotated and compressed files of several replicas by itself', async () => {
+    const [one, other] = [twoBoots(), twoBoots({ key, replica: 'webhook-1' })];
+    const files = [
+      put('c.log', one.lines.slice(9)),
+      put(
+        'z.log.gz',
+        gzipSync(
+          one.lines
+            .slice(0, 3)
+            .map((line) => `${line}\n`)
+            .join(''),
+        ),
+      ),
+      put('a.log', other.lines),
+      put('b.log', one.lines.slice(3, 9)),
+    ];
+    const { code, stdout } = await runCli(['log', 'verify', ...files]);
+    expect(code).toBe(0);
+    expect(stdout).toContain('replica webhook-0 of cluster lab: 11 lines in 3 files');
+    expect(stdout).toContain('replica webhook-1 of cluster lab: 11 lines in 1 file');
+    expect(stdout).toContain('good: 22 lines in 2 chains, no break; this proves integrity, not origin');
+    expect(stdout.match(/no server: 2026-11-25T12:00:06.000Z to 2026-11-25T12:00:07.000Z/g)).toHaveLength(2);
+  });
+
+  it('says where the first break is: file, line, byte and sequence number', async () => {
+    const { lines } = twoBoots();
+    const first = put('first.log', lines.slice(0, 7));
+    const changed = lines.slice(7).with(1, lines[8]?.replace('"deny"', '"allow"') ?? '');
+    const second = put('second.log', changed);
+    const { code, stdout } = await runCli(['log', 'verify', second, first]);
+    expect(code).toBe(1);
+    const offset = Buffer.byteLength(lines[7] ?? '') + 1;
+    expect(stdout).toContain(
+      `BREAK, changed: ${second} line 2 (byte ${offset.toLocaleString('en-US')}), sequence 2 of boot `,
+    );
+    expect(stdout).toContain('BROKEN: 1 of 1 chain');
+  });
+
+  it('finds that a whole rotated file is missing, of one boot or of several', async () => {
+    const { lines } = twoBoots();
+    const [one, , three] = [put('1.log', lines.slice(0, 3)), 0, put('3.log', lines.slice(5))];
+    const within = await runCli(['log', 'verify', one, three]);
+    expect(within.code).toBe(1);
+    expect(within.stdout).toContain('lines 4 to 5 of this boot are not there, between');
+    const log = twoBoots();
+    log.start();
+    log.stop();
+    const across = await runCli([
+      'log',
+      'verify',
+      put('1.log', log.lines.slice(0, 7)),
+      put('3.log', log.lines.slice(11)),
+    ]);
+    expect(across.code).toBe(1);
+    expect(across.stdout).toContain('BREAK, removed');
+  });
+
+  it('trusts no key but the one given', async () => {
+    const file = put('a.log', twoBoots().lines);
+    const trusted = put('key.pem', key.publicKey);
+    const good = await runCli(['log', 'verify', file, '--public-key', trusted]);
+    expect([good.code, good.stdout.includes('written by the holder of a trusted key')]).toEqual([0, true]);
+    const other = await runCli(['log', 'verify', file, '--public-key', put('other.pem', newSigningKey().publicKey)]);
+    expect([other.code, other.stdout.includes('BREAK, unknown key')]).toEqual([1, true]);
+    const unsigned = await runCli(['log', 'verify', put('u.log', twoBoots({}).lines), '--public-key', trusted]);
+    expect([unsigned.code, unsigned.stdout.includes('BREAK, unsigned')]).toEqual([1, true]);
+  });
+
+  it('finds a chain that was made anew after a change, by its signature', async () => {
+    const forger = { ...newSigningKey(), publicKey: key.publicKey, keyId: key.keyId };
+    const { code, stdout } = await runCli(['log', 'verify', put('a.log', twoBoots({ key: forger }).lines)]);
+    expect([code, stdout.includes('BREAK, wrong signature')]).toEqual([1, true]);
+  });
+
+  it('tells what no checkpoint signs yet, and takes an open end for a break only of a log that is whole', async () => {
+    const log = createLog({ key });
+    log.start();
+    log.checkpoint();
+    log.decide();
+    log.decide();
+    const file = put('a.log', log.lines);
+    const { code, stdout } = await runCli(['log', 'verify', file]);
+    expect(code).toBe(0);
+    expect(stdout).toContain('2 lines after it are not signed yet');
+    expect(stdout).toContain('no orderly end');
+    const whole = await runCli(['log', 'verify', '--whole', file]);
+    expect([whole.code, whole.stdout.includes('BREAK, truncated: it has no orderly end')]).toEqual([1, true]);
+    const tail = put('b.log', twoBoots().lines.slice(8));
+    expect((await runCli(['log', 'verify', tail])).code).toBe(0);
+    expect((await runCli(['log', 'verify', '--whole', tail])).code).toBe(1);
+  });
+
+  it('shows what the log declares as lost, and is no break', async () => {
+    const log = createLog({ key });
+    log.start();
+    log.decide();
+    log.lose(3);
+    log.stop();
+    const { code, stdout } = await runCli(['log', 'verify', put('a.log', log.lines)]);
+    expect(code).toBe(0);
+    expect(stdout).toContain('lost: 3 lines from 2026-11-25T12:00:02.000Z to 2026-11-25T12:00:04.000Z');
+    expect(stdout).toContain('no space left on device');
+  });
+
+  it('reads a file once that is given as it is and compressed, and passes over an empty one', async () => {
+    const log = twoBoots();
+    const files = [put('a.log', log.lines), put('a.log.gz', gzipSync(log.text())), put('empty.log', '')];
+    const { code, stdout } = await runCli(['log', 'verify', ...files]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`${files[1]} begins and ends as ${files[0]}: not read`);
+    expect(stdout).toContain('empty.log is empty');
+  });
+
+  it('answers programs in JSON', async () => {
+    const { lines } = twoBoots();
+    const { stdout } = await runCli(['log', 'verify', '-o', 'json', put('a.log', lines.toSpliced(3, 1))]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      kind: 'LogVerification',
+      good: false,
+      chains: [{ replica: 'webhook-0', break: { kind: 'removed', sequence: 4, place: { line: 4 } } }],
+    });
+  });
+
+  it('exits 2 for what it cannot read, naming it', async () => {
+    const missing = await runCli(['log', 'verify', join(directory, 'nothing.log')]);
+    expect([missing.code, missing.stderr]).toEqual([
+      2,
+      `osmo-admission: ${join(directory, 'nothing.log')}: no such file\n`,
+    ]);
+    const cut = put('cut.log.gz', gzipSync(twoBoots().text()).subarray(0, 200));
+    expect((await runCli(['log', 'verify', cut])).code).toBe(2);
+    expect((await runCli(['log', 'verify'])).stderr).toContain('give the files');
+    expect((await runCli(['log', 'verfy'])).stderr).toContain('use verify, reconcile, query, summary, key');
+  });
+
+  it('draws a bar on a terminal alone, and takes it away', async () => {
+    const file = put('a.log', twoBoots().lines);
+    const { stderr } = await runCli(['log', 'verify', file], { terminal: true });
+    expect(stderr).toMatch(/^\r\[=* *\] +\d+ %/);
+    expect(stderr.endsWith('\r\u001b[K')).toBe(true);
+    expect((await runCli(['log', 'verify', file])).stderr).toBe('');
+  });
+});
+
+describe('log key', () => {
+  it('prints the public key that verify takes', async () => {
+    const pem = key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    const { code, stdout, stderr } = await runCli(['log', 'key', '--signing-key', put('key.pem', pem)]);
+    expect([code, stdout, stderr]).toEqual([0, key.publicKey, `key ${key.keyId}\n`]);
+    const bad = await runCli(['log', 'key', '--signing-key', put('bad.pem', 'x')]);
+    expect([bad.code, bad.stdout]).toEqual([2, '']);
+  });
+});
+
+describe('log query', () => {
+  const log = createLog();
+  log.start();
+  log.decide({ user: { username: 'alice', groups: [] } });
+  log.decide({ ...denial, user: { username: '=cmd|"/c calc"!A0', groups: [] } });
+  log.decide({ verb: 'update', exemptions: [{ reason: 'backups', rules: ['placement'] }] });
+  log.add({ kind: 'ConfigurationRecord', time: log.time(), gaps: [] });
+  log.stop();
+  const query = async (...args: readonly string[]): Promise<readonly string[]> => {
+    const { stdout } = await runCli(['log', 'query', put('a.log', log.lines), ...args]);
+    return stdout.split('\n').slice(0, -1);
+  };
+
+  it('prints the records that meet every filter', async () => {
+    expect(await query()).toHaveLength(3);
+    expect(await query('--user', 'al*ce')).toEqual([
+      '2026-11-25T12:00:01.000Z allow validate create pods a-namespace/a-name by alice',
+    ]);
+    expect(await query('--decision', 'deny', '--rule', 'placement', '--reason', 'conflict')).toHaveLength(1);
+    expect(await query('--decision', 'deny', '--rule', 'node-conformance')).toEqual([]);
+    expect(await query('--exempted')).toHaveLength(1);
+    expect(
+      await query('--verb', 'update', '--namespace', 'a-*', '--name', 'a-name', '--resource', 'pods'),
+    ).toHaveLength(1);
+    expect(await query('--since', '2026-11-25T12:00:02Z', '--until', '2026-11-25T12:00:03Z')).toHaveLength(1);
+    expect(await query('--kind', 'ConfigurationRecord')).toEqual([
+      '2026-11-25T12:00:04.000Z webhook-0 5 ConfigurationRecord no gaps',
+    ]);
+  });
+
+  it('prints them byte for byte as JSON lines', async () => {
+    expect(await query('-o', 'json', '--user', 'alice')).toEqual([log.lines[1]]);
+  });
+
+  it('writes CSV of RFC 4180 in which no cell is a formula', async () => {
+    const rows = await query('-o', 'csv', '--decision', 'deny');
+    expect(rows).toHaveLength(2);
+    expect(rows.every((row) => row.endsWith('\r'))).toBe(true);
+    expect(rows[1]).toContain(`,deny,"'=cmd|""/c calc""!A0",create,pods,`);
+  });
+
+  it('names lines that are none, goes on, and exits 2', async () => {
+    const file = put('b.log', log.lines.toSpliced(2, 0, 'rubbish'));
+    const { code, stdout, stderr } = await runCli(['log', 'query', file]);
+    expect([code, stdout.split('\n').length - 1]).toEqual([2, 3]);
+    expect(stderr).toContain(`${file}:3: is no line of an audit log`);
+  });
+
+  it('says so when nothing matches, which is no failure', async () => {
+    const { code, stderr } = await runCli(['log', 'query', put('a.log', log.lines), '--user', 'nobody']);
+    expect([code, stderr]).toEqual([0, 'no record matches\n']);
+    const wrong = await runCli(['log', 'query', put('a.log', log.lines), '--since', 'yesterday']);
+    expect([wrong.code, wrong.stderr.includes('--since is "yesterday": give a time')]).toEqual([2, true]);
+  });
+});
+
+describe('log summary', () => {
+  const log = createLog({ key });
+  log.start();
+  log.add({
+    kind: 'PolicyRecord',
+    time: log.time(),
+    outcome: 'loaded',
+    digest: 'd'.repeat(64),
+    preset: 'enforce',
+    policyText: 'x',
+  });
+  log.add({
+    kind: 'PolicyRecord',
+    time: log.time(),
+    outcome: 'refused',
+    digest: 'd'.repeat(64),
+    preset: 'enforce',
+    error: 'no',
+  });
+  log.decide({ ...denial, user: { username: 'mallory|*x*', groups: [] } });
+  log.decide(denial);
+  log.decide({ exemptions: [{ reason: 'backups', rules: ['placement'] }], dryRun: true });
+  log.lose(2);
+  log.start();
+  log.stop();
+
+  it('counts decisions, denials, exemptions, policies and gaps', async () => {
+    const { code, stdout } = await runCli(['log', 'summary', '-o', 'json', put('a.log', log.lines)]);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      boots: 2,
+      decisions: [
+        { value: 'validate deny', count: 2 },
+        { value: 'validate allow', count: 1 },
+      ],
+      dryRuns: 1,
+      denials: {
+        byRule: [{ value: 'placement', count: 2 }],
+        byReason: [{ value: 'placement/conflict', count: 2 }],
+        byUser: [{ count: 1 }, { count: 1 }],
+        byNamespace: [{ value: 'a-namespace', count: 2 }],
+      },
+      exemptions: [{ value: 'backups', count: 1 }],
+      policies: [{ digest: 'd'.repeat(64), preset: 'enforce', count: 1 }],
+      refusedPolicies: 1,
+      noServer: [{ orderly: false }],
+      lost: 2,
+      unreadableLines: 0,
+    });
+  });
+
+  it('is text for people, and Markdown in which no name is markup', async () => {
+    const file = put('a.log', log.lines);
+    const text = await runCli(['log', 'summary', file]);
+    expect(text.stdout).toContain('Denials by reason\n  2  placement/conflict');
+    expect(text.stdout).toContain('not known: give --api-audit');
+    const { stdout } = await runCli(['log', 'summary', '-o', 'markdown', file]);
+    expect(stdout).toContain('# Admission audit log, 2026-11-25T12:00:00.000Z to ');
+    expect(stdout).toContain('| mallory\\|\\*x\\* | 1 |');
+  });
+});

@@ -1,0 +1,91 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { type ChainState, type Link, link, linkCheckpoint } from '../../src/audit/chain.ts';
+import { type LineBody, noHash } from '../../src/audit/line.ts';
+import { parseSigningKey, type SigningKey } from '../../src/audit/signing.ts';
+import type { AuditRecord } from '../../src/policy/model/record.ts';
+import { record } from './record.ts';
+
+export function newSigningKey(): SigningKey {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  return parseSigningKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 'key.pem');
+}
+
+/** A log as the server writes it, made line by line, a second apart. */
+export interface LogWriter {
+  /** Begins a boot that links to what is there, or to nothing where `apart`. */
+  start(options?: { readonly apart?: boolean }): void;
+  add(body: LineBody): string;
+  decide(over?: Partial<AuditRecord>): string;
+  checkpoint(): string;
+  /** The sink fails for so many decisions, then works again. */
+  lose(count: number): void;
+  /** An orderly end: LogStop, then a checkpoint. */
+  stop(): void;
+  readonly lines: readonly string[];
+  text(): string;
+  /** The time that the next line gets. */
+  time(): string;
+}
+
+export function createLog(
+  options: { readonly key?: SigningKey; readonly replica?: string; readonly fromMs?: number } = {},
+): LogWriter {
+  const { key, replica = 'webhook-0', fromMs = Date.UTC(2026, 10, 25, 12) } = options;
+  const lines: string[] = [];
+  let state: ChainState = { cluster: 'lab', replica, boot: '', sequence: 0, previous: noHash };
+  let boots = 0;
+  let decisions = 0;
+  let seconds = 0;
+  const time = (): string => new Date(fromMs + seconds * 1000).toISOString();
+  const take = ({ line, next }: Link, isLost = false): string => {
+    state = next;
+    seconds += 1;
+    if (!isLost) lines.push(line);
+    return line;
+  };
+  const add = (body: LineBody): string => take(link(state, body));
+  const decision = (over: Partial<AuditRecord>): AuditRecord => {
+    decisions += 1;
+    return record({ time: time(), requestUID: `${replica}-${boots}-${decisions}`, ...over });
+  };
+  const checkpoint = (): string => (key === undefined ? '' : take(linkCheckpoint(state, key, time())));
+  return {
+    lines,
+    time,
+    text: () => lines.map((line) => `${line}\n`).join(''),
+    start({ apart = false } = {}) {
+      boots += 1;
+      const { boot, sequence, previous } = state;
+      const previousBoot = boot === '' || apart ? null : { boot, sequence, hash: previous };
+      const own = `${replica} ${boots}`;
+      state = {
+        ...state,
+        boot: Buffer.from(own.padEnd(16)).toString('hex').slice(0, 32),
+        sequence: 0,
+        previous: previousBoot?.hash ?? noHash,
+      };
+      const settings = { fsync: 'interval', onError: 'continue', sinks: ['file'] } as const;
+      add({
+        ...{ kind: 'LogStart', time: time(), version: '0.1.0', previousBoot, settings, tornTail: null },
+        ...{ publicKey: key?.publicKey ?? '', keyId: key?.keyId ?? '' },
+      });
+    },
+    add,
+    decide: (over = {}) => add(decision(over)),
+    checkpoint,
+    lose(count) {
+      const [from, first] = [time(), state.sequence + 1];
+      let to = from;
+      for (let i = 0; i < count; i++) {
+        to = time();
+        take(link(state, decision({})), true);
+      }
+      const span = { firstSequence: first, lastSequence: first + count - 1, from, to };
+      add({ kind: 'GapRecord', time: time(), sink: 'file', lost: count, ...span, why: 'no space left on device' });
+    },
+    stop() {
+      add({ kind: 'LogStop', time: time(), signal: 'SIGTERM', records: decisions });
+      checkpoint();
+    },
+  };
+}
