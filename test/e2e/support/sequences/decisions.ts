@@ -56,6 +56,8 @@ export function createDecisions(folder: string): Decisions {
   });
   const readRecords = createLineReader(join(folder, 'audit.log'), (line) => {
     const record: AuditRecord = JSON.parse(line);
+    // Policies, checkpoints and the like stand in the log, too.
+    if (record.kind !== 'AdmissionRecord') return;
     records.set(createHash('sha256').update(line).digest('hex'), record);
     indexVersion = Math.max(indexVersion, Number(record.nodes.resourceVersion));
     policyDigest = record.policyDigest;
