@@ -5,6 +5,7 @@ import { printDefaults } from '../src/config/print-defaults.ts';
 import { policySchema } from '../src/config/schema.ts';
 import { buildManifests } from '../src/manifests/build.ts';
 import { isObject } from '../src/policy/model/read.ts';
+import { changeTexts } from '../src/policy/node-changes.ts';
 import type { BoundRule, JsonSchema } from '../src/policy/rule.ts';
 
 /**
@@ -92,7 +93,15 @@ in full, and what to change. Examples are answers to cases of the project's own 
 If you write workflows and do not know Kubernetes: an OSMO task runs as a *pod*. Which machine (*node*) it lands on follows from the pod's *nodeSelector* and *affinity* (what it asks of a node's labels) and its *tolerations* (which marks that keep others off,
 *taints*, it ignores). OSMO writes them from the platform and the pod template of your pool, so a message about \`spec.…\` is mended there: in the pool's pod template, or by whoever runs the pool. A pod that is denied ends its whole group (\`FAILED_SERVER_ERROR\`), and the message reaches you with it.
 
-${sections.join('\n')}`;
+${sections.join('\n')}
+## Reports of nodes
+
+What the watch tells of a node that changes without a request that is judged (log, \`osmo_admission_node_reports_total{reason}\`, Event on the Node; see [operations.md](operations.md)). A reason of \`node-conformance\` means what it means there; the others:
+
+${Object.entries(changeTexts)
+  .map(([reason, text]) => `- \`${reason}\`: ${text}`)
+  .join('\n')}
+`;
 }
 
 function policyReference(rules: readonly BoundRule[]): string {

@@ -110,14 +110,34 @@ function withDefaults({ policy }: CompiledPolicy, { id, settings }: BoundRule): 
   return { ...policy, rules: { ...policy.rules, [id]: settings.defaults } };
 }
 
+const dayMs = 24 * 60 * 60 * 1000;
+
+/** How long before an exemption ends it is said. */
+const noticeDays = 14;
+
 function exemptionLacks({ policy }: CompiledPolicy, nowMs: number): readonly Lack[] {
   return policy.exemptions.flatMap(({ until, groups = [] }, index): readonly Lack[] => {
     const broad = groups.filter((group) => broadGroups.includes(group));
     const endsAtMs = until === undefined ? undefined : endOfDay(until);
     if (endsAtMs === undefined || endsAtMs > nowMs) {
-      if (broad.length === 0) return [];
+      const days = endsAtMs === undefined ? Number.POSITIVE_INFINITY : Math.ceil((endsAtMs - nowMs) / dayMs);
       return [
-        { path: ['exemptions', index, 'groups'], message: `hold ${broad.join(', ')}: nearly everybody is exempt` },
+        ...(broad.length === 0
+          ? []
+          : [
+              {
+                path: ['exemptions', index, 'groups'],
+                message: `hold ${broad.join(', ')}: nearly everybody is exempt`,
+              },
+            ]),
+        ...(days > noticeDays
+          ? []
+          : [
+              {
+                path: ['exemptions', index, 'until'],
+                message: `is ${until}, ${days === 1 ? 'today' : `${days} days from now`}: then it exempts nobody; renew it, or see to what it is for`,
+              },
+            ]),
       ];
     }
     return [{ path: ['exemptions', index], message: `ended on ${until}: it exempts nobody any more; remove it` }];

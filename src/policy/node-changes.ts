@@ -26,6 +26,13 @@ import { nobody } from './standing.ts';
 /** Every reason for a report, as metrics name them: those of node-conformance, and what only a change can show. */
 export const changeReasons = [...reasons, 'capacity', 'type-changed', 'quarantined'] as const;
 
+/** What each means that is no reason of node-conformance, for docs. */
+export const changeTexts: Readonly<Record<Exclude<ChangeReason, Reason>, string>> = {
+  capacity: 'The node shows less cpu, memory, disk or huge pages than before.',
+  'type-changed': 'The node is of another type, or an operator node, while workflow pods run there.',
+  quarantined: 'The node bears the mark: new workflow pods stay off it.',
+};
+
 export type ChangeReason = (typeof changeReasons)[number];
 
 /** One thing to report of a node. */

@@ -90,6 +90,14 @@ describe('what a good policy leaves open', () => {
       'rules.reserved-nodes.taints[1] team:NoSchedule|NoExecute is tolerated by no profile: a workflow pod cannot use such nodes',
     ],
     [
+      { exemptions: [{ reason: 'r', namespaces: ['a'], until: '2026-12-01' }] },
+      'exemptions[0].until is 2026-12-01, 7 days from now: then it exempts nobody',
+    ],
+    [
+      { exemptions: [{ reason: 'r', namespaces: ['a'], until: '2026-11-25' }] },
+      'exemptions[0].until is 2026-11-25, today: then it exempts nobody',
+    ],
+    [
       { exemptions: [{ reason: 'r', namespaces: ['a'], until: '2026-11-24' }] },
       'exemptions[0] ended on 2026-11-24: it exempts nobody any more',
     ],
@@ -103,7 +111,7 @@ describe('what a good policy leaves open', () => {
     expect(lacks({ rules: { 'reserved-nodes': { taints: [{ key: 'team' }] } } })).toEqual([]);
   });
 
-  it('is not an exemption that ends today', () => {
-    expect(lacks({ exemptions: [{ reason: 'r', namespaces: ['a'], until: '2026-11-25' }] })).toEqual([]);
+  it('is not an exemption that ends long after', () => {
+    expect(lacks({ exemptions: [{ reason: 'r', namespaces: ['a'], until: '2027-01-31' }] })).toEqual([]);
   });
 });
