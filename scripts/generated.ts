@@ -5,6 +5,7 @@ import { printDefaults } from '../src/config/print-defaults.ts';
 import { policySchema } from '../src/config/schema.ts';
 import { buildManifests } from '../src/manifests/build.ts';
 import { isObject } from '../src/policy/model/read.ts';
+import { workloads } from '../src/policy/model/read-request.ts';
 import { changeTexts } from '../src/policy/node-changes.ts';
 import type { BoundRule, JsonSchema } from '../src/policy/rule.ts';
 
@@ -50,10 +51,14 @@ export function rulesTable(rules: readonly BoundRule[]): string {
 
 /** `nodes (CREATE, UPDATE), nodes/status (UPDATE)`. */
 function requestsOf(on: BoundRule['on']): string {
-  return [...new Set(on.map(({ resource }) => resource))]
-    .map((resource) => {
-      const operations = on.filter((match) => match.resource === resource).flatMap((match) => match.operations);
-      return `${resource} (${operations.join(', ')})`;
+  const kinds = new Set(workloads.map(({ resource }) => resource));
+  const named = [...new Set(on.map(({ resource }) => (kinds.has(resource) ? 'workload templates' : resource)))];
+  return named
+    .map((name) => {
+      const own = on.filter(
+        ({ resource }) => resource === name || (name === 'workload templates' && kinds.has(resource)),
+      );
+      return `${name} (${[...new Set(own.flatMap(({ operations }) => operations))].join(', ')})`;
     })
     .join(', ');
 }

@@ -98,3 +98,8 @@ describe('the commands of docs/audit.md', () => {
     for (const { id } of rules) expect(text).toContain(`| \`${id}\` |`);
   });
 });
+
+describe('docs/rules.md', () => {
+  const text = readFileSync(join(root, 'docs', 'rules.md'), 'utf8');
+  for (const { id } of rules) it(`says what ${id} means`, () => expect(text.includes(`\n## ${id}\n`)).toBe(true));
+});

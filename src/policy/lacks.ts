@@ -88,8 +88,8 @@ function enforcementLacks(policy: CompiledPolicy, rule: BoundRule): readonly Lac
   const { id } = rule;
   const enforcement = policy.enforcementOf(id, '');
   if (enforcement === 'enforce') return reasonLacks(policy, rule);
-  // Off by default is what the guide leaves optional.
-  if (enforcement === 'off' && rule.enforcement(withDefaults(policy, rule), '') === 'off') return [];
+  // What the defaults leave optional is nobody's omission.
+  if (enforcement === rule.enforcement(withDefaults(policy, rule), '')) return [];
   const effect = enforcement === 'off' ? 'it judges nothing, and no webhook is registered for it' : 'it denies nothing';
   return [{ path: ['rules', id, 'enforcement'], message: `is ${enforcement}: ${effect}` }];
 }
