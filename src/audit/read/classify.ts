@@ -108,6 +108,13 @@ function itself(suspicion: Suspicion): Verdict {
   const { before, held, next, isBehind } = suspicion;
   if (!isLine(held)) return broken('changed', held, noLine);
   const [{ header: a }, { header: s }] = [before, held];
+  if (s.kind === 'LogStart' && s.sequence !== 1) {
+    return broken(
+      'changed',
+      held,
+      'a LogStart is the first line of its boot, and this one has another sequence number',
+    );
+  }
   if (s.previous === before.hash) {
     return broken(
       'changed',

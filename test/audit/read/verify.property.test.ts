@@ -101,7 +101,11 @@ describe('a log', () => {
         if (index === lines.length - 1) expect([index, index + 1]).toContain(found?.place.line);
         else expect(found?.place.line).toBe(index + 1);
       }),
-      { numRuns: 500 },
+      {
+        numRuns: 500,
+        // The sequence number of a boot's first line, where that boot links to nothing.
+        examples: [[[{ do: 'apart' }, { do: 'decide' }, { do: 'decide' }, { do: 'checkpoint' }], 0.3, 0.7432, 2]],
+      },
     );
   });
 
