@@ -3,19 +3,18 @@
  * nothing to the disk and signs nothing. Then, in this process, what the chain adds to one line.
  */
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { serverName, startProcess } from '../scripts/server-process.ts';
+import { startProcess } from '../scripts/server-process.ts';
 import { type ChainState, link, linkCheckpoint } from '../src/audit/chain.ts';
 import { noHash } from '../src/audit/line.ts';
 import { parseSigningKey } from '../src/audit/signing.ts';
-import { createSelfSigned } from '../src/server/self-signed.ts';
 import { record } from '../test/support/record.ts';
 import { median, spread } from './figures.ts';
 import { load, type Sample, type Target } from './load.ts';
 import { manyNodes, scenarios } from './reviews.ts';
+import { makeScratch } from './scratch.ts';
 
 const { values } = parseArgs({
   options: {
@@ -43,18 +42,8 @@ const ways: readonly (readonly [string, readonly string[]])[] = [
   ['always', ['--audit-fsync', 'always']],
 ];
 
-const directory = mkdtempSync(join(values.directory, 'bench-audit-'));
-const put = (name: string, text: string): string => {
-  writeFileSync(join(directory, name), text);
-  return join(directory, name);
-};
-const { certPem, keyPem, caPem } = createSelfSigned({
-  dnsNames: [serverName],
-  ipAddresses: ['127.0.0.1'],
-  notBefore: new Date(Date.now() - 60_000),
-  notAfter: new Date(Date.now() + 24 * 60 * 60_000),
-});
-const tls = ['--tls-cert-file', put('tls.crt', certPem), '--tls-private-key-file', put('tls.key', keyPem)];
+const { directory, cert, key, caPem, put, remove } = makeScratch(values.directory);
+const tls = ['--tls-cert-file', cert, '--tls-private-key-file', key];
 const nodes = put('nodes.json', JSON.stringify({ apiVersion: 'v1', kind: 'NodeList', items: manyNodes(10) }));
 
 interface Contender {
@@ -87,7 +76,7 @@ try {
   }
 } finally {
   await Promise.all(contenders.map(({ stop }) => stop()));
-  rmSync(directory, { recursive: true, force: true });
+  remove();
 }
 
 const [base, ...others] = contenders;
@@ -112,7 +101,7 @@ for (const { name, samples } of [base, ...others]) {
 
 const one = record({});
 const { privateKey } = generateKeyPairSync('ed25519');
-const key = parseSigningKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 'key');
+const signingKey = parseSigningKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 'key');
 let state: ChainState = { cluster: '', replica: 'r', boot: '0'.repeat(32), sequence: 0, previous: noHash };
 /** CPU time of one call in microseconds, warm. */
 function cost(calls: number, act: () => void): number {
@@ -126,7 +115,7 @@ const plain = cost(100_000, () => void JSON.stringify(one));
 const chained = cost(100_000, () => {
   state = link(state, one).next;
 });
-const signed = cost(2_000, () => void linkCheckpoint(state, key, one.time));
+const signed = cost(2_000, () => void linkCheckpoint(state, signingKey, one.time));
 console.log(
   `\nOne line in a loop: JSON.stringify ${plain.toFixed(1)} us; with header, canonical form, hash and link ${chained.toFixed(1)} us; a checkpoint ${signed.toFixed(0)} us.`,
 );

@@ -2,15 +2,14 @@
  * What a full decision costs, audit record to a real file included, against a bare node:https server that parses the same body: in
  * one run, in alternating rounds, as ratios. Times are this machine's; only the ratios travel.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { serverName, startProcess } from '../scripts/server-process.ts';
-import { createSelfSigned } from '../src/server/self-signed.ts';
+import { startProcess } from '../scripts/server-process.ts';
 import { median, spread } from './figures.ts';
 import { load, type Sample, type Target } from './load.ts';
 import { manyNodes, type Scenario, scenarios } from './reviews.ts';
+import { makeScratch } from './scratch.ts';
 
 const { values } = parseArgs({
   options: {
@@ -27,19 +26,7 @@ const requests = Number(values.requests);
 const numbers = (text: string): readonly number[] => text.split(',').map(Number);
 
 const root = join(import.meta.dirname, '..');
-const directory = mkdtempSync(join(tmpdir(), 'bench-'));
-const put = (name: string, text: string): string => {
-  writeFileSync(join(directory, name), text);
-  return join(directory, name);
-};
-const { certPem, keyPem, caPem } = createSelfSigned({
-  dnsNames: [serverName],
-  ipAddresses: ['127.0.0.1'],
-  notBefore: new Date(Date.now() - 60_000),
-  notAfter: new Date(Date.now() + 24 * 60 * 60_000),
-});
-const cert = put('tls.crt', certPem);
-const key = put('tls.key', keyPem);
+const { directory, cert, key, caPem, put, remove } = makeScratch(tmpdir());
 
 console.log(`Node ${process.version}; ${rounds} alternating rounds of ${requests} requests; median (least to most).`);
 console.log(
@@ -50,7 +37,7 @@ console.log('| ---: | --- | ---: | ---: | ---: | --- | --- | --- |');
 try {
   for (const count of numbers(values.nodes)) await benchCluster(count);
 } finally {
-  rmSync(directory, { recursive: true, force: true });
+  remove();
 }
 
 async function benchCluster(count: number): Promise<void> {

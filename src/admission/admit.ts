@@ -109,7 +109,6 @@ async function lookUpAll(
 ): Promise<Preparation> {
   let preparation = start;
   while (preparation.needs.length > 0) {
-    takeKnown(preparation.needs, snapshot, found);
     await Promise.all(
       preparation.needs.map(async (need) => {
         if (need.kind === 'pod') {
@@ -120,6 +119,7 @@ async function lookUpAll(
       }),
     );
     preparation = prepared(found);
+    takeKnown(preparation.needs, snapshot, found);
   }
   return preparation;
 }

@@ -3,10 +3,10 @@ import { type Admission, createAdmit } from '../../src/admission/admit.ts';
 import { compileDefaults } from '../../src/config/parse.ts';
 import type { ClaimClasses } from '../../src/policy/model/claims.ts';
 import { unsignedNotes } from '../../src/policy/model/notes.ts';
-import { readRequest } from '../../src/policy/model/read-request.ts';
 import type { Phase } from '../../src/policy/model/request.ts';
 import { offlineNodes, offlinePods } from '../../src/policy/model/snapshot.ts';
 import { rules } from '../../src/policy/rules/index.ts';
+import { podCreation } from '../support/pod-creation.ts';
 
 const policy = compileDefaults({ rules });
 
@@ -20,15 +20,7 @@ function judgeBy(known: () => ClaimClasses): (phase: Phase, resourceClaims: read
   return (phase, resourceClaims) => {
     const admission = admit(
       phase,
-      readRequest({
-        uid: 'u',
-        operation: 'CREATE',
-        kind: { group: '', version: 'v1', kind: 'Pod' },
-        resource: { group: '', version: 'v1', resource: 'pods' },
-        namespace: 'osmo-workflows',
-        userInfo: { username: 'alice' },
-        object: { metadata: { name: 'p' }, spec: { containers: [{ name: 'c' }], resourceClaims } },
-      }),
+      podCreation({ metadata: { name: 'p' }, spec: { containers: [{ name: 'c' }], resourceClaims } }),
       1_000,
     );
     if (admission instanceof Promise) throw new Error('a claim costs no call');

@@ -5,12 +5,12 @@ import { createPolicyParser } from '../../src/config/parse.ts';
 import { unsignedNotes } from '../../src/policy/model/notes.ts';
 import type { CompiledPolicy } from '../../src/policy/model/policy.ts';
 import { readNode } from '../../src/policy/model/read-node.ts';
-import { readRequest } from '../../src/policy/model/read-request.ts';
 import type { Phase } from '../../src/policy/model/request.ts';
 import { type NodeLookup, type NodeSnapshot, offlinePods } from '../../src/policy/model/snapshot.ts';
 import { rules } from '../../src/policy/rules/index.ts';
 import { fixtureNode, type KubeObject } from '../support/fixtures.ts';
 import { apply } from '../support/json-patch.ts';
+import { podCreation } from '../support/pod-creation.ts';
 
 /* The answer to a review is that of one policy and one snapshot, whatever changes while it is judged; and the record says which. */
 
@@ -47,19 +47,7 @@ function ask(replica: Replica, phase: Phase, object: unknown): Admission | Promi
     nodes: { snapshot: () => replica.snapshot, lookUp: () => replica.lookUp() },
     ...{ pods: offlinePods, notes: unsignedNotes, now: () => 0, monotonic: () => 0 },
   });
-  return admit(
-    phase,
-    readRequest({
-      uid: 'u',
-      operation: 'CREATE',
-      kind: { group: '', version: 'v1', kind: 'Pod' },
-      resource: { group: '', version: 'v1', resource: 'pods' },
-      namespace: 'osmo-workflows',
-      userInfo: { username: 'alice' },
-      object,
-    }),
-    1_000,
-  );
+  return admit(phase, podCreation(object), 1_000);
 }
 
 const podOf = (spec: object): KubeObject => ({

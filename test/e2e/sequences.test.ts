@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { checkSequences } from './support/sequences/check.ts';
 import { textOf } from './support/sequences/counts.ts';
-import { races, raceText, run } from './support/sequences/races.ts';
+import { describeRaces } from './support/sequences/describe-races.ts';
 import { startWorld, type World } from './support/sequences/world.ts';
 
 /*
@@ -58,14 +58,4 @@ describe('the same sequences find that a rule is off', () => {
   }
 });
 
-describe('two writes at once', () => {
-  beforeAll(() => world.switchOff());
-
-  for (const race of races) {
-    it(`are each judged rightly by what was known: ${race.name}`, async () => {
-      const counts = await run(world, race, 30, seed);
-      console.log(`${race.name}: ${raceText(counts)}`);
-      expect(counts.violations).toEqual([]);
-    }, 120_000);
-  }
-});
+describeRaces(() => world, { rounds: 30, seed, timeoutMs: 120_000 });

@@ -7,6 +7,7 @@ import { type Installation, install, root, startCluster, webhookName } from '../
 import { eventually } from '../cluster/wait.ts';
 import type { KubeObject } from '../support/fixtures.ts';
 import { metricOf } from '../support/metrics.ts';
+import { kubeletOf } from './support/nodes.ts';
 import { kubeletPolicy } from './support/policy.ts';
 import {
   author,
@@ -14,7 +15,6 @@ import {
   contentTypes,
   gate,
   isExcluded,
-  kubeletOf,
   nodeOfPod,
   podOf,
   podsOf,

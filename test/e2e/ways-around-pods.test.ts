@@ -4,13 +4,13 @@ import type { ControlPlane } from '../cluster/control-plane.ts';
 import { type Installation, install, startCluster } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
 import type { KubeObject } from '../support/fixtures.ts';
+import { kubeletOf } from './support/nodes.ts';
 import { kubeletPolicy } from './support/policy.ts';
 import {
   author,
   gate,
   harmless,
   isExcluded,
-  kubeletOf,
   nodeOfPod,
   podOf,
   podsOf,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { checkSequences } from '../support/sequences/check.ts';
 import { textOf } from '../support/sequences/counts.ts';
-import { races, raceText, run } from '../support/sequences/races.ts';
+import { describeRaces } from '../support/sequences/describe-races.ts';
 import { startWorld, type World } from '../support/sequences/world.ts';
 
 /* The sequences of ../sequences.test.ts, 500 of them, and more rounds of the races. */
@@ -34,14 +34,4 @@ describe(`random sequences of writes, seed ${seed}`, () => {
   }, 900_000);
 });
 
-describe('two writes at once', () => {
-  beforeAll(() => world.switchOff());
-
-  for (const race of races) {
-    it(`are each judged rightly by what was known: ${race.name}`, async () => {
-      const counts = await run(world, race, 300, seed);
-      console.log(`${race.name}: ${raceText(counts)}`);
-      expect(counts.violations).toEqual([]);
-    }, 600_000);
-  }
-});
+describeRaces(() => world, { rounds: 300, seed, timeoutMs: 600_000 });

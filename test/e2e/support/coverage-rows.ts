@@ -1,8 +1,9 @@
 import type { SendOptions } from '../../cluster/api-client.ts';
 import { fixtureNode, type KubeObject } from '../../support/fixtures.ts';
 import { apply } from '../../support/json-patch.ts';
+import { kubeletOf } from './nodes.ts';
 import { collectionOf, inPlace, templateKinds, templateOf, withTemplate } from './templates.ts';
-import { gate, kubeletOf, podOf, podsOf, unscheduled, workflowLabels } from './ways.ts';
+import { gate, podOf, podsOf, unscheduled, workflowLabels } from './ways.ts';
 
 /* Requests of every kind that touches what the rules are about, and by which of our webhooks each is judged. */
 

@@ -12,11 +12,6 @@ export type User = NonNullable<SendOptions['as']>;
 export const author: User = { user: 'author', groups: ['system:authenticated'] };
 /** May bind pods, and nothing else. */
 export const binder: User = { user: 'binder', groups: ['system:authenticated'] };
-export const kubeletOf = (node: string): User => ({
-  user: `system:node:${node}`,
-  groups: ['system:nodes', 'system:authenticated'],
-});
-
 export const workflows = 'osmo-workflows';
 export const workflowLabels = { 'osmo.workflow_uuid': 'w-1', 'osmo.task_uuid': 't-1' };
 /** Tolerates the operator taint; a taint that nobody has. */
