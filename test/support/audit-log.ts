@@ -10,7 +10,7 @@ export function newSigningKey(): SigningKey {
   return parseSigningKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 'key.pem');
 }
 
-/** A log as the server writes it, made line by line, a second apart. */
+/** A log as the server writes it, made line by line, a second apart unless `paceMs` says otherwise. */
 export interface LogWriter {
   /** Begins a boot that links to what is there, or to nothing where `apart`. */
   start(options?: { readonly apart?: boolean }): void;
@@ -23,23 +23,30 @@ export interface LogWriter {
   stop(): void;
   readonly lines: readonly string[];
   text(): string;
+  /** Lets so many lines' time go by. */
+  rest(steps: number): void;
   /** The time that the next line gets. */
   time(): string;
 }
 
 export function createLog(
-  options: { readonly key?: SigningKey; readonly replica?: string; readonly fromMs?: number } = {},
+  options: {
+    readonly key?: SigningKey;
+    readonly replica?: string;
+    readonly fromMs?: number;
+    readonly paceMs?: number;
+  } = {},
 ): LogWriter {
-  const { key, replica = 'webhook-0', fromMs = Date.UTC(2026, 10, 25, 12) } = options;
+  const { key, replica = 'webhook-0', fromMs = Date.UTC(2026, 10, 25, 12), paceMs = 1000 } = options;
   const lines: string[] = [];
   let state: ChainState = { cluster: 'lab', replica, boot: '', sequence: 0, previous: noHash };
   let boots = 0;
   let decisions = 0;
-  let seconds = 0;
-  const time = (): string => new Date(fromMs + seconds * 1000).toISOString();
+  let steps = 0;
+  const time = (): string => new Date(fromMs + steps * paceMs).toISOString();
   const take = ({ line, next }: Link, isLost = false): string => {
     state = next;
-    seconds += 1;
+    steps += 1;
     if (!isLost) lines.push(line);
     return line;
   };
@@ -71,6 +78,9 @@ export function createLog(
       });
     },
     add,
+    rest(count) {
+      steps += count;
+    },
     decide: (over = {}) => add(decision(over)),
     checkpoint,
     lose(count) {
