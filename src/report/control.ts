@@ -1,11 +1,11 @@
 import type { ReportData } from './data.ts';
 import type { Gap, History, ServerRun } from './history.ts';
 import { type Html, html } from './html.ts';
-import { toRecords } from './links.ts';
+import { type Filter, toRecords } from './links.ts';
 import { type Lane, type LaneBar, lanes, type Span } from './plots.ts';
 import { details, limited, table } from './tables.ts';
 import { type Figure, figures, type Verdict, verdictLine } from './verdict.ts';
-import { count, durationText, isoText, plural, shortDigest, timeText } from './words.ts';
+import { count, durationText, isoText, plural, sentence, shortDigest, timeText } from './words.ts';
 
 /* Was the control on: when servers ran, by which policy, and what went past them. */
 
@@ -31,7 +31,11 @@ function controlVerdict({ summary, history, reconciliation, errors }: ReportData
   const monitors = summary.policies.filter(({ preset }) => preset !== 'enforce').length;
   const last = history.changes.at(-1);
   if (last !== undefined && last.preset !== 'enforce') {
-    return { level: 'bad', text: `It records and denies nothing: the policy in force has preset ${last.preset}` };
+    return {
+      level: 'bad',
+      text: 'It denies nothing',
+      more: `The policy in force has preset ${last.preset}: it only records.`,
+    };
   }
   const parts = [
     ...(history.gaps.length === 0 ? [] : [`${plural(history.gaps.length, 'time')} without a server in the log`]),
@@ -40,15 +44,20 @@ function controlVerdict({ summary, history, reconciliation, errors }: ReportData
     ...(summary.lost === 0 ? [] : [`${plural(summary.lost, 'line')} lost`]),
     ...(summary.configurationGaps.length === 0 ? [] : ['requests that the API server did not send']),
   ];
-  if (parts.length > 0) return { level: 'attention', text: `On, but for ${parts.join(', ')}` };
-  if (reconciliation === undefined) return { level: 'good', text: 'On all the time, as far as its own log tells' };
+  if (parts.length > 0) return { level: 'attention', text: 'On, with exceptions', more: sentence(parts) };
+  if (reconciliation === undefined) {
+    return {
+      level: 'good',
+      text: 'On all the time',
+      more: 'As far as its own log tells: the API server’s was not given.',
+    };
+  }
   return { level: 'good', text: 'On all the time' };
 }
 
-function controlFigures({ summary, history, reconciliation, errors, nowMs }: ReportData): readonly Figure[] {
+function controlFigures({ summary, history, reconciliation, errors }: ReportData): readonly Figure[] {
   const span = Date.parse(summary.to) - Date.parse(summary.from);
   const without = history.gaps.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
-  const since = nowMs - Date.parse(summary.to);
   return [
     { name: 'Period', value: Number.isNaN(span) ? 'none' : durationText(span) },
     {
@@ -62,14 +71,15 @@ function controlFigures({ summary, history, reconciliation, errors, nowMs }: Rep
           ? 'not known'
           : html`<a href="#compared">${count(reconciliation.failedOpen.count + reconciliation.unseen.count)}</a>`,
     },
-    { name: 'Could not be judged', value: toRecords({ decision: 'error' }, count(errors)) },
-    { name: 'Lines lost', value: toRecords({ kind: 'GapRecord' }, count(summary.lost)) },
-    {
-      name: 'Policies in force',
-      value: toRecords({ kind: 'PolicyRecord' }, count(summary.policies.length)),
-    },
-    { name: 'Log ends', value: Number.isNaN(since) || since < 0 ? 'now' : `${durationText(since)} ago` },
+    { name: 'Not judged', value: linked(errors, { decision: 'error' }) },
+    { name: 'Lines lost', value: linked(summary.lost, { kind: 'GapRecord' }) },
+    { name: 'Policies', value: toRecords({ kind: 'PolicyRecord' }, count(summary.policies.length)) },
   ];
+}
+
+/** A figure that leads to its records, if there are any. */
+function linked(value: number, filter: Filter): Html | string {
+  return value === 0 ? '0' : toRecords(filter, count(value));
 }
 
 /** `P1`, `P2` …: versions in the order in which they came into force first. */
@@ -87,6 +97,10 @@ function lanesOf(data: ReportData): readonly Lane[] {
     { name: 'Policy in force', bars: policyBars(data, span) },
     { name: 'Lost lines, refused policies, what was not sent or went past', bars: markBars(data) },
   ];
+}
+
+function policyColour(index: number, preset: string): string {
+  return `c${(index % colours) + 1}${preset === 'enforce' ? '' : ' monitor'}`;
 }
 
 /** More segments are finer than a pixel. */
@@ -125,7 +139,7 @@ function policyBars({ history: { changes }, summary }: ReportData, span: Span): 
     return {
       fromMs: ms,
       toMs: changes[index + 1]?.ms ?? span.toMs,
-      colour: `c${(number % colours) + 1}${preset === 'enforce' ? '' : ' monitor'}`,
+      colour: policyColour(number, preset),
       label: names.get(digest) ?? '',
       filter: { policy: digest },
     };
@@ -147,9 +161,9 @@ function markBars({ history, reconciliation }: ReportData): readonly LaneBar[] {
 
 function legend(data: ReportData): Html {
   const names = policyNames(data.summary);
-  const list = data.summary.policies.slice(0, 6).map(({ digest, preset, from }, index) => {
-    const swatch = html`<svg class="swatch" width="10" height="10" aria-hidden="true"><rect class="c${(index % colours) + 1}" width="10" height="10"/></svg>`;
-    return html`<li>${swatch} ${names.get(digest)} ${preset}, ${toRecords({ policy: digest }, html`<code>${shortDigest(digest)}</code>`)}, from ${isoText(from)}</li>`;
+  const list = data.summary.policies.slice(0, 4).map(({ digest, preset, from }, index) => {
+    const swatch = html`<svg class="swatch" width="10" height="10" aria-hidden="true"><rect class="${policyColour(index, preset)}" width="10" height="10"/></svg>`;
+    return html`<li>${swatch} ${names.get(digest)} ${preset}, ${toRecords({ policy: digest }, html`<code>${shortDigest(digest)}</code>`)}, ${isoText(from).slice(0, 16)}</li>`;
   });
   const more = data.summary.policies.length - list.length;
   return html`<ul class="legend">${list}${more > 0 ? html`<li><a href="#control">and ${count(more)} more</a></li>` : undefined}</ul>`;

@@ -12,6 +12,7 @@ export function recordsHref(filter: Filter): string {
 }
 
 /** A figure that leads to its records. */
-export function toRecords(filter: Filter, ...content: readonly Part[]): Html {
-  return html`<a href="${recordsHref(filter)}">${content}</a>`;
+export function toRecords(filter: Filter, content: Part): Html {
+  const shown = typeof content === 'string' ? cellText(content) : content;
+  return html`<a href="${recordsHref(filter)}">${shown}</a>`;
 }

@@ -8,12 +8,13 @@ import { shareBar } from './plots.ts';
 import { deniedOf, reasonFilter } from './stopped.ts';
 import { limited, table } from './tables.ts';
 import { type Verdict, verdictLine } from './verdict.ts';
+import { cellText } from './visible.ts';
 import { count, plural } from './words.ts';
 
 /* Who and what stands out: by whom, where, on which nodes and why, and which exemptions count and end. */
 
 /** Rows of a list on the first screen. */
-const most = 4;
+const most = 3;
 
 export function notableAnswer(data: ReportData): Html {
   const { denials } = data.summary;
@@ -22,7 +23,7 @@ export function notableAnswer(data: ReportData): Html {
 ${ranking('Users, by denials', denials.byUser, (user) => ({ decision: 'deny', user }), '#standing-out')}
 ${ranking('Namespaces, by denials', denials.byNamespace, namespaceFilter, '#standing-out')}
 ${ranking('Reasons of denials', denials.byReason, reasonFilter, '#stopped')}
-${ranking('Nodes, by decisions with findings', nodeTally(data), nodeFilter, '#nodes')}
+${ranking('Nodes, by findings', nodeTally(data), nodeFilter, '#nodes')}
 </div>
 ${exemptionLine(data)}`;
 }
@@ -34,14 +35,15 @@ function notableVerdict(data: ReportData): Verdict {
   if (ending.length > 0) {
     return {
       level: 'attention',
-      text: `${plural(ending.length, 'exemption')} ${ending.length === 1 ? 'ends' : 'end'} within ${noticeDays} days or ended`,
+      text: `${plural(ending.length, 'exemption')} ended or will within ${noticeDays} days`,
     };
   }
   if (user === undefined || denied === 0) return { level: 'plain', text: 'Nobody was denied anything' };
   const share = Math.round((user.count / denied) * 100);
   return {
     level: 'plain',
-    text: `${plural(data.summary.denials.byUser.length, 'user')} denied; one has ${share} % of the denials`,
+    text: `${plural(data.summary.denials.byUser.length, 'user')} denied`,
+    more: `One has ${share} % of the denials.`,
   };
 }
 
@@ -51,12 +53,22 @@ function ranking(title: string, tally: Tally, filter: (value: string) => Filter,
     .slice(0, most)
     .map(
       ({ value, count: number }) =>
-        html`<li><span class="name">${toRecords(filter(value), value === '' ? '(none)' : value)}</span><span class="number">${count(number)}</span>${shareBar(number, highest)}</li>`,
+        html`<li><span class="name">${toRecords(filter(value), nameText(value))}</span><span class="number">${count(number)}</span>${shareBar(number, highest)}</li>`,
     );
   const rest = tally.length - items.length;
   const list = items.length === 0 ? html`<p class="muted">None.</p>` : html`<ol class="ranking">${items}</ol>`;
-  return html`<section><h3>${title}</h3>${list}${rest > 0 ? html`<p><a href="${more}">and ${count(rest)} more</a></p>` : undefined}</section>`;
+  const link = rest > 0 ? html`<a class="rest" href="${more}">${count(rest)} more</a>` : undefined;
+  return html`<section><div class="title"><h3>${title}</h3>${link}</div>${list}</section>`;
 }
+
+/** A name whose end is seen, too, where there is no room for all of it: names of service accounts begin alike. */
+function nameText(name: string): Html {
+  const text = cellText(name === '' ? '(none)' : name);
+  const at = text.length > 2 * tail ? text.length - tail : text.length;
+  return html`<span class="start">${text.slice(0, at)}</span><span class="end">${text.slice(at)}</span>`;
+}
+
+const tail = 16;
 
 function namespaceFilter(value: string): Filter {
   return { decision: 'deny', namespace: value === '(cluster)' ? '' : value };
@@ -96,25 +108,25 @@ function exemptionLine(data: ReportData): Html {
     used.length === 0
       ? html`No exemption was used.`
       : html`${toRecords({ exemption: '*' }, plural(times, 'use'))} of ${plural(used.length, 'exemption')}, most by “${used[0]?.value}”.`;
-  return html`<p class="exemptions"><strong>Exemptions.</strong> ${listed} <a href="#standing-out">${data.policy === undefined ? 'When they end is not known.' : `${plural(endingSoon(data).length, 'one ends', 'end')} within ${noticeDays} days or ended.`}</a></p>`;
+  return html`<p class="exemptions"><strong>Exemptions.</strong> ${listed} <a href="#standing-out">${data.policy === undefined ? 'When they end is not known.' : `${count(endingSoon(data).length)} ended or will within ${noticeDays} days.`}</a></p>`;
 }
 
 export function notableDetails(data: ReportData): Html {
   const { denials } = data.summary;
-  return html`${tallyTable('Denials by user', 'User', denials.byUser, (user) => ({ decision: 'deny', user }))}
+  return html`<div class="tables">${tallyTable('Denials by user', 'User', denials.byUser, (user) => ({ decision: 'deny', user }))}
 ${tallyTable('Denials by namespace', 'Namespace', denials.byNamespace, namespaceFilter)}
-${tallyTable('Nodes by decisions in which something was found', 'Node', nodeTally(data), nodeFilter)}
+${tallyTable('Decisions about nodes with findings', 'Node', nodeTally(data), nodeFilter)}</div>
 ${exemptionsTable(data)}`;
 }
 
 function tallyTable(caption: string, name: string, tally: Tally, filter: (value: string) => Filter): Html {
   const { shown, rest } = limited(tally, 50);
-  if (shown.length === 0) return html`<p>${caption}: none.</p>`;
+  if (shown.length === 0) return html`<div><p>${caption}: none.</p></div>`;
   const rows = shown.map(({ value, count: number }) => [
     toRecords(filter(value), value === '' ? '(none)' : value),
     count(number),
   ]);
-  return html`${table(caption, [{ name }, { name: 'How many', figure: true }], rows)}${rest}`;
+  return html`<div>${table(caption, [{ name }, { name: 'How many', figure: true }], rows)}${rest}</div>`;
 }
 
 /** Those that were used, and those of the last policy that were not. */

@@ -7,7 +7,7 @@ import { nodesView } from './nodes.ts';
 import { notableAnswer, notableDetails } from './notable.ts';
 import { stoppedAnswer, stoppedDetails } from './stopped.ts';
 import { trustAnswer, trustDetails } from './trust.ts';
-import { isoText, plural, timeText } from './words.ts';
+import { durationText, isoText, plural, timeText } from './words.ts';
 
 /** What the page is made with, beside its data: both are ours, and go in as they are. */
 export interface Assets {
@@ -71,9 +71,16 @@ function titleOf({ history }: ReportData): string {
   return `Admission report${history.cluster === '' ? '' : `: ${history.cluster}`}`;
 }
 
-function periodText({ summary }: ReportData): Html {
+function periodText(data: ReportData): Html {
+  const { summary } = data;
   if (summary.lines === 0) return html`No line of an audit log.`;
-  return html`${isoText(summary.from)} to ${isoText(summary.to)} UTC · ${plural(summary.lines, 'line')} of ${plural(summary.replicas.length, 'replica')}`;
+  return html`${isoText(summary.from)} to ${isoText(summary.to)} UTC · ${plural(summary.lines, 'line')} of ${plural(summary.replicas.length, 'replica')}${endedText(data)}`;
+}
+
+/** How old the log is, where that is worth a word. */
+function endedText({ summary, nowMs }: ReportData): string {
+  const sinceMs = nowMs - Date.parse(summary.to);
+  return sinceMs < 3_600_000 ? '' : ` · ended ${durationText(sinceMs)} before this page was made`;
 }
 
 interface Question {

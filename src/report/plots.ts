@@ -58,7 +58,7 @@ export interface Bars {
   readonly filter: (fromMs: number, toMs: number) => Filter;
 }
 
-const barsHeight = 128;
+const barsHeight = 140;
 
 /** Stacked bars over time; a bar leads to its records. */
 export function stackedBars({ fromMs, stepMs, series, filter }: Bars): Html {
@@ -88,10 +88,10 @@ export function stackedBars({ fromMs, stepMs, series, filter }: Bars): Html {
   return html`<svg class="plot" width="100%" height="${barsHeight + 44}" aria-hidden="true"><g transform="translate(0 14)">${lines}${bars}${timeAxis(span, 8 + barsHeight)}</g></svg>`;
 }
 
-/** The least of 1, 2, 4, 10, 20, 40 … that is no less: its half is whole, but for 1. */
+/** The least of 2, 4, 6, 8, 10, 12, 16, 20, 40 … that is no less: its half is whole. */
 function niceTop(most: number): number {
   for (let unit = 1; ; unit *= 10) {
-    for (const top of [2 * unit, 4 * unit, 6 * unit, 10 * unit]) if (top >= most) return top;
+    for (const top of [2, 4, 6, 8, 10, 12, 16]) if (top * unit >= most) return top * unit;
   }
 }
 
@@ -110,7 +110,7 @@ export interface LaneBar extends Span {
 }
 
 const laneHeight = 18;
-const lanePitch = 40;
+const lanePitch = 38;
 
 /** Lanes over one time, one below the other, each with its name above it. */
 export function lanes(span: Span, list: readonly Lane[]): Html {
@@ -130,14 +130,14 @@ function laneBar({ fromMs, toMs, colour, label, filter, mark }: LaneBar, span: S
   const name =
     label === undefined || width < 2.5 + label.length * 1.3
       ? undefined
-      : html`<text class="within" x="${round(x + width / 2)}%" y="${y + 13}" text-anchor="middle">${label}</text>`;
+      : html`<text class="within${colour.includes('monitor') ? ' open' : ''}" x="${round(x + width / 2)}%" y="${y + 13}" text-anchor="middle">${label}</text>`;
   const shape = html`<rect class="${colour}" x="${round(x)}%" width="${round(width)}%" y="${y}" height="${laneHeight}"/>${name}`;
   return filter === undefined ? shape : html`<a tabindex="-1" href="${recordsHref(filter)}">${shape}</a>`;
 }
 
 /** A bar beside a figure, as long as its share of the most. */
 export function shareBar(value: number, most: number): Html {
-  return html`<svg class="share" width="100%" height="6" aria-hidden="true"><rect class="track" width="100%" height="6"/><rect class="fill" width="${round((value / Math.max(1, most)) * 100)}%" height="6"/></svg>`;
+  return html`<svg class="share" width="100%" height="4" aria-hidden="true"><rect class="track" width="100%" height="4"/><rect class="fill" width="${round((value / Math.max(1, most)) * 100)}%" height="4"/></svg>`;
 }
 
 function round(value: number): number {

@@ -72,7 +72,7 @@ export function stoppedDetails(data: ReportData): Html {
       [
         timeText(fromMs),
         toRecords(bucketFilter(fromMs, fromMs + denials.stepMs), count(total)),
-        ...rules.map((rule) => count(denials.byRule.get(rule)?.[at] ?? 0)),
+        ...rules.map((rule) => cellOf(denials.byRule.get(rule)?.[at] ?? 0)),
       ],
     ];
   });
@@ -96,6 +96,11 @@ export function stoppedDetails(data: ReportData): Html {
   return html`${buckets.length === 0 ? html`<p>No denial.</p>` : table('Denials over time, by rule', columns, buckets)}
 ${reasonRows.length === 0 ? undefined : table('Denials by reason', pair('Reason'), reasonRows)}${reasons.rest}
 ${otherRows.length === 0 ? html`<p>No finding that denied nothing.</p>` : details(`Findings that denied nothing: ${plural(others.shown.length, 'kind')}`, table('Findings that denied nothing', pair('Rule, reason and enforcement'), otherRows), others.rest)}`;
+}
+
+/** Nothing stands back, so that something is seen. */
+function cellOf(value: number): Html | string {
+  return value === 0 ? html`<span class="muted">0</span>` : count(value);
 }
 
 /** The records of `rule/reason` that were denied for it. */

@@ -5,7 +5,7 @@ import { type Html, html } from './html.ts';
 import { toRecords } from './links.ts';
 import { details, limited, table } from './tables.ts';
 import { type Verdict, verdictLine } from './verdict.ts';
-import { count, isoText, plural, shortDigest } from './words.ts';
+import { count, isoText, plural, sentence, shortDigest } from './words.ts';
 
 /* Can the log be trusted: what the chain and the API server's own log bear out, and what neither can show. */
 
@@ -55,8 +55,8 @@ function trustVerdict({ chains, trusted, reconciliation, badLines }: ReportData)
         : ['no key was given, so who wrote it is not proven']),
     ...(reconciliation === undefined ? ['it was not held against the API server’s log'] : []),
   ];
-  if (but.length > 0) return { level: 'attention', text: `No break, but ${but.join('; ')}` };
-  return { level: 'good', text: 'Yes: no break, signed by a trusted key, and as the API server’s log has it' };
+  if (but.length > 0) return { level: 'attention', text: 'No break, but not all is proven', more: sentence(but) };
+  return { level: 'good', text: 'Yes', more: 'No break, signed by a trusted key, and as the API server’s log has it.' };
 }
 
 function chainResult({ chains, trusted }: ReportData): Html {

@@ -6,12 +6,14 @@ export type Level = 'good' | 'attention' | 'bad' | 'plain';
 export interface Verdict {
   readonly level: Level;
   readonly text: string;
+  /** What makes it so, in smaller letters. */
+  readonly more?: string;
 }
 
 const signs: Readonly<Record<Level, string>> = { good: '✓', attention: '!', bad: '✕', plain: '·' };
 
-export function verdictLine({ level, text }: Verdict): Html {
-  return html`<p class="verdict ${level}"><span class="sign" aria-hidden="true">${signs[level]}</span> ${text}</p>`;
+export function verdictLine({ level, text, more = '' }: Verdict): Html {
+  return html`<p class="verdict ${level}"><span class="sign" aria-hidden="true">${signs[level]}</span> ${text}</p>${more === '' ? undefined : html`<p class="more">${more}</p>`}`;
 }
 
 export interface Figure {

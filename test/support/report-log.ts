@@ -130,7 +130,9 @@ function policyText(preset: 'enforce' | 'monitor', version: number): string {
 function varied(record: AuditRecord, i: number, user: string, namespace: string, suffix: number): Partial<AuditRecord> {
   const { time: _, requestUID: __, objectRef, ...rest } = record;
   const isNode = objectRef.resource === 'nodes';
-  const name = isNode ? `${objectRef.name}-${suffix % 9}` : `${objectRef.name.slice(0, 40)}-${suffix.toString(36)}`;
+  const name = isNode
+    ? `${objectRef.name}-${record.findings.length * 3 + (record.findings[0]?.reason.length ?? 0)}`
+    : `${objectRef.name.slice(0, 40)}-${suffix.toString(36)}`;
   return {
     ...rest,
     requestUID: `${i.toString(16).padStart(8, '0')}-${suffix.toString(16).padStart(4, '0').slice(0, 4)}-4000-8000-${(suffix * 7919).toString(16).padStart(12, '0').slice(0, 12)}`,
