@@ -1,6 +1,6 @@
 import type { ReportData } from './data.ts';
 import type { Gap, History, ServerRun } from './history.ts';
-import { type Html, html } from './html.ts';
+import { type Html, html, stamp } from './html.ts';
 import { type Filter, toRecords } from './links.ts';
 import { type Lane, type LaneBar, lanes, type Span } from './plots.ts';
 import { details, limited, table } from './tables.ts';
@@ -95,7 +95,7 @@ function lanesOf(data: ReportData): readonly Lane[] {
   return [
     { name: 'Servers that wrote at a time', bars: serverBars(data.history, span) },
     { name: 'Policy in force', bars: policyBars(data, span) },
-    { name: 'Lost lines, refused policies, what was not sent or went past', bars: markBars(data) },
+    { name: 'Lost, refused, not sent, or past it', bars: markBars(data) },
   ];
 }
 
@@ -174,8 +174,8 @@ function serversTable({ runs }: History): Html {
   const rows = shown.map(({ replica, boot, fromMs, toMs, orderly }) => [
     toRecords({ kind: '*', replica }, replica || '(no name)'),
     html`<code>${shortDigest(boot)}</code>`,
-    timeText(fromMs),
-    timeText(toMs),
+    stamp(timeText(fromMs)),
+    stamp(timeText(toMs)),
     orderly ? 'ended in order' : 'no orderly end: it runs, was killed, or its end was cut off',
   ]);
   const columns = [
@@ -196,8 +196,8 @@ function gapsTable(gaps: readonly Gap[]): Html {
   if (gaps.length === 0) return html`<p>No time without a server between the first and the last line.</p>`;
   const { shown, rest } = limited(gaps);
   const rows = shown.map(({ fromMs, toMs, orderly }) => [
-    timeText(fromMs),
-    timeText(toMs),
+    stamp(timeText(fromMs)),
+    stamp(timeText(toMs)),
     durationText(toMs - fromMs),
     orderly
       ? 'no server ran: the last one had ended in order'
@@ -214,8 +214,10 @@ function policiesTable({ summary, history }: ReportData): Html {
     names.get(digest) ?? '',
     toRecords({ policy: digest }, html`<code>${shortDigest(digest)}</code>`),
     preset === 'enforce' ? preset : `${preset}: records, and denies nothing`,
-    timeText(ms),
-    history.changes[index + 1] === undefined ? 'the end' : timeText(history.changes[index + 1]?.ms ?? Number.NaN),
+    stamp(timeText(ms)),
+    history.changes[index + 1] === undefined
+      ? 'the end'
+      : stamp(timeText(history.changes[index + 1]?.ms ?? Number.NaN)),
   ]);
   const columns = [{ name: 'Name' }, { name: 'Digest' }, { name: 'Preset' }, { name: 'In force from' }, { name: 'To' }];
   const refused =

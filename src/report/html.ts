@@ -15,6 +15,11 @@ export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): 
   return new Html(strings.map((text, index) => text + textOf(parts[index])).join(''));
 }
 
+/** A time, which never breaks. */
+export function stamp(text: string): Html {
+  return html`<span class="stamp">${text}</span>`;
+}
+
 /** Text of our own that is HTML: never of a file. */
 export function markup(text: string): Html {
   return new Html(text);

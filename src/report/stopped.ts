@@ -1,5 +1,5 @@
 import type { ReportData } from './data.ts';
-import { type Html, html } from './html.ts';
+import { type Html, html, stamp } from './html.ts';
 import { toRecords } from './links.ts';
 import { stackedBars } from './plots.ts';
 import { details, limited, table } from './tables.ts';
@@ -70,7 +70,7 @@ export function stoppedDetails(data: ReportData): Html {
     const fromMs = denials.fromMs + at * denials.stepMs;
     return [
       [
-        timeText(fromMs),
+        stamp(denials.stepMs % 86_400_000 === 0 ? timeText(fromMs).slice(0, 10) : timeText(fromMs)),
         toRecords(bucketFilter(fromMs, fromMs + denials.stepMs), count(total)),
         ...rules.map((rule) => cellOf(denials.byRule.get(rule)?.[at] ?? 0)),
       ],
