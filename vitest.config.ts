@@ -17,7 +17,16 @@ const cluster = {
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/e2e/**'], testTimeout: 30_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/e2e/**', 'test/browser/**'],
+          testTimeout: 30_000,
+        },
+      },
+      // A real Chromium: `npm run test:browser`.
+      { test: { name: 'browser', include: ['test/browser/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 } },
       // Real control plane: `npm run test:e2e`. One file at a time, since each starts its own.
       { test: { ...cluster, name: 'e2e', include: ['test/e2e/*.test.ts'] } },
       // What takes longer: `npm run test:e2e:full`.

@@ -38,6 +38,7 @@ function controlVerdict({ summary, history, reconciliation, errors }: ReportData
     };
   }
   const parts = [
+    ...(history.changes.length > 0 ? [] : ['the log does not say which policy was in force']),
     ...(history.gaps.length === 0 ? [] : [`${plural(history.gaps.length, 'time')} without a server in the log`]),
     ...(monitors === 0 ? [] : ['a policy that only records was in force for a time']),
     ...(errors === 0 ? [] : [`${plural(errors, 'request')} that could not be judged`]),

@@ -25,10 +25,21 @@ const blockSize = 512;
 /** A record that is longer is shown by its columns; the program's own are a hundredth of it. */
 const maxRecordLength = 4 * 1024 * 1024;
 
-/** Room for the blocks in the page, in bytes: the columns and everything else take the rest of 20 MB. */
-const maxBlockBytes = 15 * 1000 * 1000;
+/** Room in the page. */
+export interface Room {
+  /** For columns and blocks, in bytes. */
+  readonly bytes: number;
+  /** For texts of the columns, in characters. */
+  readonly textLength: number;
+}
 
-export function createRecordEncoder(): RecordEncoder {
+/** Everything else takes the rest of 20 MB. A hundred thousand names of the usual length are half of the texts. */
+const defaultRoom: Room = { bytes: 17_500_000, textLength: 10_000_000 };
+
+/** What a cell shows where there was no room: names that long, of so many records, are forged. */
+const noRoom = '(no room in the page)';
+
+export function createRecordEncoder(room: Room = defaultRoom): RecordEncoder {
   const texts = createTable<string>((value) => value);
   const findings = createTable<readonly IndexedFinding[]>((value) => JSON.stringify(value));
   const exemptions = createTable<readonly string[]>((value) => JSON.stringify(value));
@@ -37,25 +48,38 @@ export function createRecordEncoder(): RecordEncoder {
     ...{ replica: [], policy: [], file: [], line: [], detail: [], finding: [], exemption: [], dryRun: [] },
   };
   const blocks: string[] = [];
+  /** Records of each block whose text is there. */
+  const sizes: number[] = [];
   let waiting: string[] = [];
   let blockBytes = 0;
+  let textLength = 0;
   let withoutText = 0;
 
   const putText = (column: TextColumn, value: string): void => {
-    columns[column].push(texts.at(cellText(value)));
+    const cell = cellText(value);
+    const isRoom = textLength + cell.length <= room.textLength || texts.has(cell);
+    const before = texts.all.length;
+    columns[column].push(texts.at(isRoom ? cell : noRoom));
+    if (texts.all.length > before) textLength += cell.length;
   };
 
   const flush = (): void => {
     if (waiting.length === 0) return;
     const block = deflated(waiting.join('\n'));
-    if (blockBytes + block.length <= maxBlockBytes) {
-      blocks.push(block);
-      blockBytes += block.length;
-    } else {
-      withoutText += waiting.filter((line) => line !== '').length;
-      blocks.push('');
-    }
+    sizes.push(waiting.filter((line) => line !== '').length);
+    blockBytes += block.length;
+    blocks.push(block);
     waiting = [];
+    makeRoom(0);
+  };
+
+  /** Takes the last blocks out until there is room for the others and so many bytes. */
+  const makeRoom = (bytes: number): void => {
+    for (let at = blocks.length - 1; at >= 0 && blockBytes + bytes > room.bytes; at--) {
+      blockBytes -= blocks[at]?.length ?? 0;
+      if (blocks[at] !== '') withoutText += sizes[at] ?? 0;
+      blocks[at] = '';
+    }
   };
 
   return {
@@ -100,7 +124,9 @@ export function createRecordEncoder(): RecordEncoder {
         columns: { ...columns, time: columns.time.map((ms) => (ms < 0 ? -1 : ms - since)) },
         blockSize,
       };
-      return { index: deflated(JSON.stringify(index)), blocks, count: index.count, withoutText };
+      const encoded = deflated(JSON.stringify(index));
+      makeRoom(encoded.length);
+      return { index: encoded, blocks, count: index.count, withoutText };
     },
   };
 }
@@ -133,11 +159,16 @@ function deflated(content: string): string {
 }
 
 /** Each different value once. */
-function createTable<T>(keyOf: (value: T) => string): { at(value: T): number; readonly all: readonly T[] } {
+function createTable<T>(keyOf: (value: T) => string): {
+  at(value: T): number;
+  has(value: T): boolean;
+  readonly all: readonly T[];
+} {
   const all: T[] = [];
   const places = new Map<string, number>();
   return {
     all,
+    has: (value) => places.has(keyOf(value)),
     at(value) {
       const key = keyOf(value);
       const known = places.get(key);

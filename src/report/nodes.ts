@@ -28,7 +28,7 @@ const signs: Readonly<Record<Verdict | 'found' | 'silent', Sign>> = {
 };
 
 /** More nodes are a page of their own to read: the command lists them all. */
-const maxNodes = 2_000;
+const maxNodes = 1_000;
 
 export function nodesView({ nodes: { live, logged }, nowMs }: ReportData): Html {
   return live === undefined ? loggedView(logged) : liveView(live, nowMs);

@@ -11,17 +11,19 @@ export interface Route {
 
 const sortKeys: readonly SortKey[] = ['time', 'decision', 'user', 'request', 'object', 'finding'];
 
+const latestFirst: Order = { key: 'time', descending: true };
+
 /** `#decisions?q=user%3Aalice&sort=-time&page=2`. Whatever stands there means something. */
 export function parseRoute(hash: string): Route {
   const [view = '', search = ''] = hash.replace(/^#/, '').split('?');
   const params = new URLSearchParams(search);
-  const sort = params.get('sort') ?? '-time';
-  const key = sortKeys.find((known) => known === sort.replace(/^-/, '')) ?? 'time';
+  const asked = params.get('sort') ?? '';
+  const key = sortKeys.find((known) => known === asked.replace(/^-/, ''));
   const page = Number(params.get('page') ?? '1');
   return {
     view,
     query: params.get('q') ?? '',
-    order: { key, descending: sort.startsWith('-') },
+    order: key === undefined ? latestFirst : { key, descending: asked.startsWith('-') },
     page: Number.isSafeInteger(page) && page > 0 ? page : 1,
   };
 }
