@@ -17,6 +17,8 @@ export interface ReportPage {
   go(hash: string): Promise<void>;
   look(options: Look): Promise<void>;
   screenshot(file: string, whole?: boolean): Promise<void>;
+  /** Whether the page looks as it does on paper. */
+  print(on: boolean): Promise<void>;
   pdf(file: string): Promise<void>;
 }
 
@@ -26,7 +28,20 @@ export interface Look {
   readonly height?: number;
 }
 
-export async function openReport(browser: Browser, file: string): Promise<ReportPage> {
+export interface OpenOptions {
+  /** Whether scripts run; the page's own is awaited then. */
+  readonly script?: boolean;
+  /** Whether the page's content security policy is passed over, for scripts of the tests. */
+  readonly bypass?: boolean;
+}
+
+/** @param hash what the address says after the file. */
+export async function openReport(
+  browser: Browser,
+  file: string,
+  hash = '',
+  { script = true, bypass = false }: OpenOptions = {},
+): Promise<ReportPage> {
   const session = await browser.page();
   const complaints: string[] = [];
   const url = pathToFileURL(file).href;
@@ -69,14 +84,19 @@ export async function openReport(browser: Browser, file: string): Promise<Report
     await session.send('Input.dispatchKeyEvent', { type: key === 'Enter' ? 'keyDown' : 'rawKeyDown', ...event });
     await session.send('Input.dispatchKeyEvent', { type: 'keyUp', ...event });
   };
-  await session.send('Page.navigate', { url });
-  await until("document.documentElement && document.documentElement.dataset.ready === ''");
+  if (!script) await session.send('Emulation.setScriptExecutionDisabled', { value: true });
+  if (bypass) await session.send('Page.setBypassCSP', { enabled: true });
+  await session.send('Page.navigate', { url: `${url}${hash}` });
+  const ready = script
+    ? "document.documentElement?.dataset.ready === ''"
+    : "document.readyState === 'complete' && location.protocol === 'file:'";
+  await until(ready);
   return {
     complaints,
     evaluate,
     until,
     press,
-    readyMs: await evaluate<number>("performance.getEntriesByName('report-ready')[0].startTime"),
+    readyMs: await evaluate<number>("performance.getEntriesByName('report-ready')[0]?.startTime ?? 0"),
     type: async (text) => void (await session.send('Input.insertText', { text })),
     go: async (hash) => {
       await evaluate(
@@ -91,6 +111,7 @@ export async function openReport(browser: Browser, file: string): Promise<Report
       });
       writeFileSync(target, Buffer.from(data, 'base64'));
     },
+    print: async (on) => void (await session.send('Emulation.setEmulatedMedia', { media: on ? 'print' : '' })),
     async pdf(target) {
       const { data } = await session.send<{ data: string }>('Page.printToPDF', {
         printBackground: true,

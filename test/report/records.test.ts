@@ -97,7 +97,7 @@ describe('what is typed', () => {
 });
 
 describe('records that are forged', () => {
-  const room = { bytes: 400_000, textLength: 50_000 };
+  const room = { bytes: 600_000, textLength: 50_000 };
   const sizeOf = ({ index, blocks }: EncodedRecords): number =>
     blocks.reduce((sum, block) => sum + block.length, index.length);
 
