@@ -41,7 +41,7 @@ function controlVerdict({ summary, history, reconciliation, errors }: ReportData
     ...(history.changes.length > 0 ? [] : ['the log does not say which policy was in force']),
     ...(history.gaps.length === 0 ? [] : [`${plural(history.gaps.length, 'time')} without a server in the log`]),
     ...(monitors === 0 ? [] : ['a policy that only records was in force for a time']),
-    ...(errors === 0 ? [] : [`${plural(errors, 'request')} that could not be judged`]),
+    ...(errors === 0 ? [] : [`${plural(errors, 'call')} that could not be judged`]),
     ...(summary.lost === 0 ? [] : [`${plural(summary.lost, 'line')} lost`]),
     ...(summary.configurationGaps.length === 0 ? [] : ['requests that the API server did not send']),
   ];
@@ -74,7 +74,7 @@ function controlFigures({ summary, history, reconciliation, errors }: ReportData
     },
     { name: 'Not judged', value: linked(errors, { decision: 'error' }) },
     { name: 'Lines lost', value: linked(summary.lost, { kind: 'GapRecord' }) },
-    { name: 'Policies', value: toRecords({ kind: 'PolicyRecord' }, count(summary.policies.length)) },
+    { name: 'Policies', value: linked(summary.policies.length, { kind: 'PolicyRecord' }) },
   ];
 }
 

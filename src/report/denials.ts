@@ -22,7 +22,7 @@ const day = 24 * hour;
 
 /** Widths that a reader can name. */
 const steps = [
-  ...[1_000, 5_000, 15_000, 30_000, minute, 5 * minute, 15 * minute, 30 * minute],
+  ...[1, 10, 100, 1_000, 5_000, 15_000, 30_000, minute, 5 * minute, 15 * minute, 30 * minute],
   ...[hour, 3 * hour, 6 * hour, 12 * hour, day, 2 * day, 7 * day, 14 * day, 28 * day, 91 * day, 364 * day],
 ];
 

@@ -108,7 +108,13 @@ function exemptionLine(data: ReportData): Html {
     used.length === 0
       ? html`No exemption was used.`
       : html`${toRecords({ exemption: '*' }, plural(times, 'use'))} of ${plural(used.length, 'exemption')}, most by “${used[0]?.value}”.`;
-  return html`<p class="exemptions"><strong>Exemptions.</strong> ${listed} <a href="#standing-out">${data.policy === undefined ? 'When they end is not known.' : `${count(endingSoon(data).length)} ended or will within ${noticeDays} days.`}</a></p>`;
+  return html`<p class="exemptions"><strong>Exemptions.</strong> ${listed} <a href="#standing-out">${data.policy === undefined ? 'When they end is not known.' : endingText(endingSoon(data).length)}</a></p>`;
+}
+
+function endingText(ending: number): string {
+  return ending === 0
+    ? `None ends within ${noticeDays} days.`
+    : `${count(ending)} ended or will within ${noticeDays} days.`;
 }
 
 export function notableDetails(data: ReportData): Html {

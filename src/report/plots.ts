@@ -39,6 +39,7 @@ function tickText(ms: number, stepMs: number): string {
   const iso = new Date(ms).toISOString();
   const date = `${Number(iso.slice(8, 10))} ${months[Number(iso.slice(5, 7)) - 1]}`;
   if (stepMs >= dayMs) return date;
+  if (stepMs < 1_000) return iso.slice(14, 23);
   if (stepMs < 60_000) return iso.slice(11, 19);
   return iso.slice(11, 16) === '00:00' ? date : iso.slice(11, 16);
 }

@@ -16,7 +16,8 @@ export interface ReportPage {
   press(key: string, code?: number): Promise<void>;
   go(hash: string): Promise<void>;
   look(options: Look): Promise<void>;
-  screenshot(file: string, whole?: boolean): Promise<void>;
+  /** Of the whole page, not of the window alone. */
+  screenshot(file: string): Promise<void>;
   /** Whether the page looks as it does on paper. */
   print(on: boolean): Promise<void>;
   pdf(file: string): Promise<void>;
@@ -104,10 +105,11 @@ export async function openReport(
       );
     },
     look: async (options) => void (await look(options)),
-    async screenshot(target, whole = false) {
+    async screenshot(target) {
+      const clip = await clipOf(evaluate);
       const { data } = await session.send<{ data: string }>('Page.captureScreenshot', {
-        captureBeyondViewport: whole,
-        ...(whole && { clip: await clipOf(evaluate) }),
+        captureBeyondViewport: true,
+        clip,
       });
       writeFileSync(target, Buffer.from(data, 'base64'));
     },

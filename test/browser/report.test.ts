@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,12 +9,14 @@ import { makeReports } from './made-report.ts';
 import { openReport, type ReportPage } from './report-page.ts';
 
 const reports = makeReports();
+const pictures = join('coverage', 'report');
 let browser: Browser;
 let file: string;
 let log: string;
 let page: ReportPage;
 
 beforeAll(async () => {
+  mkdirSync(pictures, { recursive: true });
   browser = await startChromium();
   log = await reportLog({ decisions: 2_000, key: newSigningKey() });
   file = await reports.make('month', log, '--nodes', join('test', 'fixtures', 'nodes', 'cluster.yaml'));
@@ -167,6 +169,8 @@ describe('axe-core finds nothing', () => {
             await bare.evaluate("document.querySelector('#rows .open').click()");
             await bare.until("document.querySelector('.record pre')");
           }
+          // For people to look at.
+          await bare.screenshot(join(pictures, `${hash.slice(1).split('?')[0]}-${scheme}-${width}.png`));
           const violations = await bare.evaluate<readonly unknown[]>(
             'axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map(({ html, failureSummary }) => [html.slice(0, 200), failureSummary])]))',
           );

@@ -59,7 +59,7 @@ describe('log report', () => {
     log.decide();
     log.decide({ decision: 'error', error: 'no nodes' });
     const failed = await report(put('error.log', log.text()));
-    expect(failed.text).toContain('1 request that could not be judged');
+    expect(failed.text).toContain('1 call that could not be judged');
   });
 
   it('answers whether the log can be trusted, and says what nobody can show', async () => {
