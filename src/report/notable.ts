@@ -150,7 +150,7 @@ function exemptionsTable({ summary, policy, nowMs }: ReportData): Html {
       endText(exemption, policy !== undefined, nowMs),
     ];
   });
-  return html`${table('Exemptions, with how often each was used', [{ name: 'Reason' }, { name: 'Used', figure: true }, { name: 'Ends' }], rows)}${rest}`;
+  return html`${table('Exemptions and their use', [{ name: 'Reason' }, { name: 'Used', figure: true }, { name: 'Ends' }], rows)}${rest}`;
 }
 
 function endText(exemption: Exemption | undefined, isPolicyKnown: boolean, nowMs: number): Part {

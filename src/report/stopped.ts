@@ -70,7 +70,7 @@ export function stoppedDetails(data: ReportData): Html {
     const fromMs = denials.fromMs + at * denials.stepMs;
     return [
       [
-        stamp(denials.stepMs % 86_400_000 === 0 ? timeText(fromMs).slice(0, 10) : timeText(fromMs)),
+        stamp(beginningOf(fromMs, denials.stepMs)),
         toRecords(bucketFilter(fromMs, fromMs + denials.stepMs), count(total)),
         ...rules.map((rule) => cellOf(denials.byRule.get(rule)?.[at] ?? 0)),
       ],
@@ -96,6 +96,12 @@ export function stoppedDetails(data: ReportData): Html {
   return html`${buckets.length === 0 ? html`<p>No denial.</p>` : table('Denials over time, by rule', columns, buckets)}
 ${reasonRows.length === 0 ? undefined : table('Denials by reason', pair('Reason'), reasonRows)}${reasons.rest}
 ${otherRows.length === 0 ? html`<p>No finding that denied nothing.</p>` : details(`Findings that denied nothing: ${plural(others.shown.length, 'kind')}`, table('Findings that denied nothing', pair('Rule, reason and enforcement'), otherRows), others.rest)}`;
+}
+
+/** As exact as the buckets are. */
+function beginningOf(ms: number, stepMs: number): string {
+  if (stepMs < 1_000) return `${timeText(ms)}.${String(ms % 1_000).padStart(3, '0')}`;
+  return stepMs % 86_400_000 === 0 ? timeText(ms).slice(0, 10) : timeText(ms);
 }
 
 /** Nothing stands back, so that something is seen. */
