@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 /** The programs that a test cluster is made of, by name, with their paths. */
 export type Binaries = Readonly<Record<Program, string>>;
@@ -17,6 +17,7 @@ export type Program =
   | 'kubemark'
   /** Keeps nodes that nobody runs Ready. */
   | 'kwok'
+  | 'helm'
   /** Kubernetes' own scheduling helpers, asked over standard input. */
   | 'oracle';
 
@@ -27,6 +28,8 @@ interface Module {
   readonly folder: string;
   readonly version: string;
   readonly packages: Partial<Readonly<Record<Program, string>>>;
+  /** What the linker writes into it. */
+  readonly stamps?: readonly string[];
 }
 
 /** Releases of Kubernetes that the tests can run on, by minor version; each has its module. The first is the default. */
@@ -35,6 +38,12 @@ export const kubernetesVersions: Readonly<Record<string, string>> = { '1.37': '1
 const kubernetes = (minor: string, version: string): Module => ({
   folder: `kubernetes-${minor}`,
   version,
+  // Without a version of its own a component says v0.0.0, and the API server's feature gates and our own rules read it.
+  stamps: ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version'].flatMap((name) => [
+    `${name}.gitVersion=v${version}`,
+    `${name}.gitMajor=${version.split('.')[0]}`,
+    `${name}.gitMinor=${version.split('.')[1]}`,
+  ]),
   packages: Object.fromEntries(
     ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubectl', 'kubemark'].map((name) => [
       name,
@@ -46,6 +55,13 @@ const kubernetes = (minor: string, version: string): Module => ({
 const otherModules: readonly Module[] = [
   { folder: 'etcd', version: '3.7.3', packages: { etcd: 'go.etcd.io/etcd/server/v3' } },
   { folder: 'kwok', version: '0.8.0', packages: { kwok: 'sigs.k8s.io/kwok/cmd/kwok' } },
+  {
+    folder: 'helm',
+    version: '4.3.1',
+    packages: { helm: 'helm.sh/helm/v4/cmd/helm' },
+    // It says v4.3 otherwise.
+    stamps: ['helm.sh/helm/v4/internal/version.version=v4.3.1'],
+  },
   // Our own text: a change of it is another version.
   { folder: 'oracle', version: digestOf('oracle/main.go', 'oracle/go.sum'), packages: { oracle: '.' } },
 ];
@@ -96,9 +112,8 @@ function cacheFolder(env: Env): string {
 }
 
 function isVersion(path: string, version: string): boolean {
-  const said = spawnSync(path, path.endsWith('kubectl') ? ['version', '--client'] : ['--version'], {
-    encoding: 'utf8',
-  });
+  const asked = { kubectl: ['version', '--client'], helm: ['version'] }[basename(path)] ?? ['--version'];
+  const said = spawnSync(path, asked, { encoding: 'utf8' });
   return `${said.stdout}${said.stderr}`.split(/[^\w.]+/).some((word) => word === version || word === `v${version}`);
 }
 
@@ -130,17 +145,16 @@ async function build(
   if (seconds() > 2) say(`built ${what} in ${seconds()} s`);
 }
 
-async function goBuild({ folder, version, packages }: Module, names: readonly Program[], into: string): Promise<void> {
-  const [major, minor] = version.split('.');
-  // Without a version of its own a component says v0.0.0, and the API server's feature gates and our own rules read it.
-  const stamps = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version'].map(
-    (name) => `-X ${name}.gitVersion=v${version} -X ${name}.gitMajor=${major} -X ${name}.gitMinor=${minor}`,
-  );
+async function goBuild(
+  { folder, version, packages, stamps = [] }: Module,
+  names: readonly Program[],
+  into: string,
+): Promise<void> {
   for (const name of names) {
     const flags = [
       '-trimpath',
       '-ldflags',
-      `-s -w ${folder.startsWith('kubernetes') ? stamps.join(' ') : ''}`,
+      ['-s', '-w', ...stamps.map((stamp) => `-X ${stamp}`)].join(' '),
       '-o',
       join(into, name),
     ];
