@@ -70,15 +70,18 @@ const kubernetes = (minor: string, version: string): Module => ({
   ),
 });
 
+const helmVersion = '4.3.1';
+const certManagerVersion = '1.21.2';
+
 const otherModules: readonly Module[] = [
   { folder: 'etcd', version: '3.7.3', packages: { etcd: 'go.etcd.io/etcd/server/v3' } },
   { folder: 'kwok', version: '0.8.0', packages: { kwok: 'sigs.k8s.io/kwok/cmd/kwok' } },
   {
     folder: 'helm',
-    version: '4.3.1',
+    version: helmVersion,
     packages: { helm: 'helm.sh/helm/v4/cmd/helm' },
     // It says v4.3 otherwise.
-    stamps: ['helm.sh/helm/v4/internal/version.version=v4.3.1'],
+    stamps: [`helm.sh/helm/v4/internal/version.version=v${helmVersion}`],
   },
   // Our own text: a change of it is another version.
   { folder: 'oracle', version: digestOf('oracle/main.go', 'oracle/go.sum'), packages: { oracle: '.' } },
@@ -87,10 +90,10 @@ const otherModules: readonly Module[] = [
 /** For the full run alone, which waits for it; ours as the oracle is. */
 const certManager: Module = {
   folder: 'cert-manager',
-  version: `1.21.2-${digestOf('cert-manager/main.go', 'cert-manager/go.sum')}`,
+  version: `${certManagerVersion}-${digestOf('cert-manager/main.go', 'cert-manager/go.sum')}`,
   packages: { 'cert-manager': '.' },
   copied: { module: 'github.com/cert-manager/cert-manager', folder: 'deploy/crds' },
-  stamps: ['github.com/cert-manager/cert-manager/pkg/util.AppVersion=v1.21.2'],
+  stamps: [`github.com/cert-manager/cert-manager/pkg/util.AppVersion=v${certManagerVersion}`],
 };
 
 export type Env = Readonly<Record<string, string | undefined>>;
