@@ -63,6 +63,8 @@ function isSame(directory: string, files: Readonly<Record<string, Buffer | strin
 export interface MountedSecret {
   /** How long after a change the files have it, also for one that is seen already: a kubelet takes up to 90 s. */
   setDelay(ms: number): void;
+  /** Is a change seen that the files do not have yet? */
+  isLate(): boolean;
   close(): void;
 }
 
@@ -84,23 +86,25 @@ export function mountSecret(plane: ControlPlane, options: MountOptions): Mounted
   let seenMs: number | undefined;
   let closed = false;
   const look = async (): Promise<void> => {
-    const { code, body } = await plane.api.send('GET', `/api/v1/namespaces/${namespace}/secrets/${name}`);
-    const version = code === 200 ? `${body.metadata.uid}/${body.metadata.resourceVersion}` : written;
+    const path = `/api/v1/namespaces/${namespace}/secrets/${name}`;
+    // The API server may be away; a kubelet goes on trying, too.
+    const answer = await plane.api.send('GET', path).catch(() => undefined);
+    if (answer?.code !== 200) return;
+    const { metadata, data = {} } = answer.body;
+    const version = `${metadata.uid}/${metadata.resourceVersion}`;
     if (version === written) return;
     seenMs ??= Date.now();
     if (Date.now() < seenMs + delayMs || closed) return;
-    const data: Readonly<Record<string, string>> = body.data ?? {};
     writeMounted(
       directory,
-      Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64')])),
+      Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(String(value), 'base64')])),
     );
     written = version;
     seenMs = undefined;
   };
   const keep = async (): Promise<void> => {
     while (!closed) {
-      // The API server may be away; a kubelet goes on trying, too.
-      await look().catch(() => undefined);
+      await look();
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
   };
@@ -109,6 +113,7 @@ export function mountSecret(plane: ControlPlane, options: MountOptions): Mounted
     setDelay(ms) {
       delayMs = ms;
     },
+    isLate: () => seenMs !== undefined,
     close() {
       closed = true;
     },

@@ -150,6 +150,7 @@ describe('the Secret as a volume', () => {
     mounted.setDelay(Number.POSITIVE_INFINITY);
     await renewCertificate(plane, leaf);
     const after = await served();
+    await eventually('the change is seen', () => mounted?.isLate() ?? false);
     expect(files()).toEqual(before);
     mounted.setDelay(0);
     await eventually('the files have changed', () => files()['tls.crt'] === after['tls.crt']);
