@@ -30,15 +30,18 @@ import { rules } from './policy/rules/index.ts';
 import { isQuarantineExempt } from './policy/standing.ts';
 import { createAdmissionListener, createApp } from './server/app.ts';
 import { openServerAudit, type ServerAudit } from './server/audit.ts';
+import { createCallers } from './server/caller.ts';
 import { type Certificates, startCertificates } from './server/certificates.ts';
 import {
   certificateCheck,
   claimsChecks,
+  clientCaChecks,
   configurationChecks,
   nodeFigures,
   nodesCheck,
   policyCheck,
 } from './server/checks.ts';
+import { type ClientCa, startClientCa } from './server/client-ca.ts';
 import { type ConfigurationCheck, startConfigurationCheck } from './server/configuration-check.ts';
 import { type Check, createHealthApp } from './server/health.ts';
 import { createMetrics, type Metrics } from './server/metrics.ts';
@@ -85,6 +88,7 @@ interface Ground {
   readonly metrics: Metrics;
   readonly policies: PolicyStore;
   readonly certificates: Certificates;
+  readonly clientCa: ClientCa | undefined;
   readonly audit: ServerAudit;
   readonly notes: AuditNotes;
   readonly live: Live;
@@ -127,6 +131,14 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
       notes?.certificate(pair, error);
     },
   });
+  const clientCa =
+    settings.client &&
+    (await startClientCa({
+      file: settings.client.caFile,
+      pollMs: settings.reloadIntervalMs,
+      log,
+      onReload: metrics.clientCaReload,
+    }));
   const serverAudit = await openServerAudit(settings.audit, { metrics, ...world });
   audit = serverAudit.log;
   notes = createAuditNotes(audit, { now, print: printPolicy });
@@ -134,7 +146,9 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   if (policies.status().outcome === 'failure') notes.policy(policies.current(), policies.status().error);
   notes.certificate(certificates.current(), certificates.error());
   try {
-    return await judge(settings, io, world, { metrics, policies, certificates, audit: serverAudit, notes, live });
+    return await judge(settings, io, world, {
+      ...{ metrics, policies, certificates, clientCa, audit: serverAudit, notes, live },
+    });
   } catch (error) {
     await audit.stop(`failed: ${error instanceof Error ? error.message : String(error)}`);
     throw error;
@@ -146,7 +160,7 @@ async function judge(
   settings: ServeSettings,
   io: CliIo,
   world: ServeWorld,
-  { metrics, policies, certificates, audit, notes, live }: Ground,
+  { metrics, policies, certificates, clientCa, audit, notes, live }: Ground,
 ): Promise<number> {
   const { log, now } = world;
   const startedMs = now();
@@ -234,10 +248,12 @@ async function judge(
     audit: audit.log,
     monotonic: world.monotonic,
   });
-  const endpoint = observedEndpoint(handler, metrics, log, world.monotonic);
+  const callers = settings.client && createCallers({ ...settings.client, onUnverified: metrics.unverified, log, now });
+  const endpoint = observedEndpoint(handler, metrics, log, world.monotonic, callers);
   const checks = (): readonly Check[] => [
     policyCheck(policies),
     certificateCheck(certificates.error(), certificates.current().expiresAt, now()),
+    ...clientCaChecks(clientCa, now()),
     nodesCheck(nodes, watch, now() - startedMs),
     ...claimsChecks(claims, now() - startedMs),
     ...configurationChecks(configuration),
@@ -248,6 +264,7 @@ async function judge(
     listener: createAdmissionListener(endpoint, createApp()),
     health: createHealthApp({ checks, metrics: metrics.render }),
     certificates,
+    clientCa,
     host: settings.host,
     port: settings.port,
     healthHost: settings.healthHost,
