@@ -171,6 +171,7 @@ export interface Reply {
 }
 
 export interface CallOptions {
+  readonly host?: string;
   readonly port: number;
   readonly ca: string;
   readonly path?: string;
@@ -184,6 +185,7 @@ export interface CallOptions {
 
 /** One HTTPS request whose certificate is checked. */
 export function call({
+  host = '127.0.0.1',
   port,
   ca,
   path = '/validate',
@@ -196,7 +198,7 @@ export function call({
   return new Promise((resolve, reject) => {
     const outgoing = request(
       {
-        host: '127.0.0.1',
+        host,
         port,
         ca,
         servername: serverName,
