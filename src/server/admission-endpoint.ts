@@ -79,13 +79,13 @@ export function createAdmissionEndpoint({
     const url = request.url ?? '';
     const phase = phaseOf(url);
     if (phase === undefined) return sendStatus(response, 404, 'there is nothing here');
+    if (request.method !== 'POST') {
+      return refuse(response, 'method', 405, `${request.method} is not served here: send an AdmissionReview by POST`);
+    }
     const problem = callers === undefined ? 'none' : callers.problemOf(request);
     if (problem !== undefined && callers?.required === true) {
       const { code, message } = refusals[problem];
       return refuse(response, 'unverified', code, message);
-    }
-    if (request.method !== 'POST') {
-      return refuse(response, 'method', 405, `${request.method} is not served here: send an AdmissionReview by POST`);
     }
     if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
       return refuse(response, 'content-type', 415, 'the content type must be application/json');
