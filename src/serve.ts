@@ -16,14 +16,11 @@ import { loadNodesFile } from './cluster/nodes-file.ts';
 import { createPodSource } from './cluster/pod-source.ts';
 import { type Reconciler, startQuarantineReconciler } from './cluster/quarantine-reconciler.ts';
 import { defaultIdleTimeoutMs } from './cluster/resource-watch.ts';
-import { compileDefaults, createPolicyParser } from './config/parse.ts';
-import { type PolicyStore, startPolicyStore } from './config/policy-store.ts';
+import type { PolicyStore } from './config/policy-store.ts';
 import { printPolicy } from './config/print-policy.ts';
 import type { Log } from './config/watch-files.ts';
 import { eventNamespace, productName, quarantineLeaseName } from './manifests/objects.ts';
 import { fixedClaims } from './policy/model/claims.ts';
-import type { CompiledPolicy } from './policy/model/policy.ts';
-import { serviceAccountUser } from './policy/model/request.ts';
 import { type NodeSource, offlinePods } from './policy/model/snapshot.ts';
 import { wantsDeviceClasses } from './policy/placement/profile.ts';
 import { rules } from './policy/rules/index.ts';
@@ -34,16 +31,19 @@ import { type Certificates, startCertificates } from './server/certificates.ts';
 import {
   certificateCheck,
   claimsChecks,
+  clientCaChecks,
   configurationChecks,
   nodeFigures,
   nodesCheck,
   policyCheck,
 } from './server/checks.ts';
+import { type ClientVerification, openClientVerification } from './server/client-verification.ts';
 import { type ConfigurationCheck, startConfigurationCheck } from './server/configuration-check.ts';
 import { type Check, createHealthApp } from './server/health.ts';
 import { createMetrics, type Metrics } from './server/metrics.ts';
 import { createNoteKeeper } from './server/note-keeper.ts';
 import { observedEndpoint } from './server/observed-endpoint.ts';
+import { loadPolicies } from './server/policies.ts';
 import { startServer } from './server/start-server.ts';
 
 /** What `serve` touches beside files and sockets, as arguments. */
@@ -85,6 +85,7 @@ interface Ground {
   readonly metrics: Metrics;
   readonly policies: PolicyStore;
   readonly certificates: Certificates;
+  readonly clients: ClientVerification | undefined;
   readonly audit: ServerAudit;
   readonly notes: AuditNotes;
   readonly live: Live;
@@ -127,6 +128,7 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
       notes?.certificate(pair, error);
     },
   });
+  const clients = await openClientVerification(settings, metrics, world);
   const serverAudit = await openServerAudit(settings.audit, { metrics, ...world });
   audit = serverAudit.log;
   notes = createAuditNotes(audit, { now, print: printPolicy });
@@ -134,7 +136,9 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   if (policies.status().outcome === 'failure') notes.policy(policies.current(), policies.status().error);
   notes.certificate(certificates.current(), certificates.error());
   try {
-    return await judge(settings, io, world, { metrics, policies, certificates, audit: serverAudit, notes, live });
+    return await judge(settings, io, world, {
+      ...{ metrics, policies, certificates, clients, audit: serverAudit, notes, live },
+    });
   } catch (error) {
     await audit.stop(`failed: ${error instanceof Error ? error.message : String(error)}`);
     throw error;
@@ -146,7 +150,7 @@ async function judge(
   settings: ServeSettings,
   io: CliIo,
   world: ServeWorld,
-  { metrics, policies, certificates, audit, notes, live }: Ground,
+  { metrics, policies, certificates, clients, audit, notes, live }: Ground,
 ): Promise<number> {
   const { log, now } = world;
   const startedMs = now();
@@ -234,10 +238,11 @@ async function judge(
     audit: audit.log,
     monotonic: world.monotonic,
   });
-  const endpoint = observedEndpoint(handler, metrics, log, world.monotonic);
+  const endpoint = observedEndpoint(handler, metrics, log, world.monotonic, clients?.callers);
   const checks = (): readonly Check[] => [
     policyCheck(policies),
     certificateCheck(certificates.error(), certificates.current().expiresAt, now()),
+    ...clientCaChecks(clients?.ca, now()),
     nodesCheck(nodes, watch, now() - startedMs),
     ...claimsChecks(claims, now() - startedMs),
     ...configurationChecks(configuration),
@@ -248,6 +253,7 @@ async function judge(
     listener: createAdmissionListener(endpoint, createApp()),
     health: createHealthApp({ checks, metrics: metrics.render }),
     certificates,
+    clientCa: clients?.ca,
     host: settings.host,
     port: settings.port,
     healthHost: settings.healthHost,
@@ -281,30 +287,4 @@ async function judge(
   await audit.log.stop(stoppedBy);
   log(cut === 0 ? 'info' : 'error', 'stopped', { requestsCutOff: cut });
   return exitCodes.ok;
-}
-
-/** The policy file, kept; or the defaults, which never change. */
-async function loadPolicies(
-  settings: ServeSettings,
-  metrics: Metrics,
-  world: ServeWorld,
-  onLoaded: (inForce: CompiledPolicy, error: string) => void,
-): Promise<PolicyStore> {
-  const ownNamespace = settings.namespace;
-  const ownUser = serviceAccountUser(`${ownNamespace}/${settings.serviceAccount}`);
-  if (settings.config === undefined) {
-    const policy = compileDefaults({ rules, ownNamespace, ownUser });
-    metrics.policyReload('success', policy.digest, world.now() / 1000);
-    return { current: () => policy, status: () => ({ outcome: 'success', error: '' }), close: () => undefined };
-  }
-  return startPolicyStore({
-    file: settings.config,
-    parse: createPolicyParser({ rules, ownNamespace, ownUser }),
-    pollMs: settings.reloadIntervalMs,
-    log: world.log,
-    onReload: ({ outcome, error }, policy) => {
-      metrics.policyReload(outcome, policy.digest, world.now() / 1000);
-      onLoaded(policy, error);
-    },
-  });
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -96,6 +96,18 @@ describe('the commands of docs/audit.md', () => {
 
   it('name every rule', () => {
     for (const { id } of rules) expect(text).toContain(`| \`${id}\` |`);
+  });
+});
+
+describe('docs/security-model.md', () => {
+  const text = texts.get('docs/security-model.md') ?? '';
+
+  it('names tests and code that exist', () => {
+    const named = [...text.matchAll(/`((?:test|src|webhook-config)\/[\w./-]+|ways-around-[a-z]+)`/g)].map(
+      ([, name = '']) => (name.startsWith('ways-around-') ? `test/e2e/${name}.test.ts` : name),
+    );
+    expect(named.length).toBeGreaterThan(40);
+    expect(named.filter((name) => !existsSync(join(root, name)))).toEqual([]);
   });
 });
 

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createReviewClient } from '../scripts/review-client.ts';
+import { buildReview, createReviewClient } from '../scripts/review-client.ts';
 import { breaksOf, parseLines } from './audit/support.ts';
-import { call, eventually, selfSigned, serverName } from './server/support.ts';
+import { call, clientCertificate, eventually, selfSigned, serverName } from './server/support.ts';
 import { osmoPod } from './support/fixtures.ts';
 import { createServeFolder, nodesFile, policyText, type ServeFolder } from './support/serve-process.ts';
 
@@ -102,6 +102,41 @@ describe('serve', () => {
     expect(kinds).toEqual(['LogStart', 'PolicyRecord', 'CertificateRecord', 'LogStop']);
   });
 
+  it('records which callers are verified, counts the others, and keeps the last good client CA', async () => {
+    const [apiServer, stranger] = [clientCertificate('kube-apiserver'), clientCertificate('stranger')];
+    folder.write('client-ca.crt', `${apiServer.caPem}${stranger.caPem}`);
+    const client = ['--client-ca-file', folder.path('client-ca.crt'), '--client-allowed-names', 'kube-apiserver'];
+    const server = folder.start([...folder.usual(), ...client, '--shutdown-delay', '0s']);
+    const { admission, health } = await server.ports();
+    const body = JSON.stringify(buildReview(osmoPod('chart-default-cpu'), 'alice'));
+    for (const shown of [{ client: apiServer }, { client: stranger }, {}]) {
+      expect((await call({ port: admission, ca: folder.ca, body, ...shown })).status).toBe(200);
+    }
+    const verdicts = (): unknown[] =>
+      parseLines(server.stdout())
+        .filter(({ kind }) => kind === 'AdmissionRecord')
+        .map(({ callerVerified }) => callerVerified);
+    await eventually('three records', () => verdicts().length === 3);
+    expect(verdicts()).toEqual([true, false, false]);
+    const metrics = await get(health, '/metrics');
+    for (const [reason, count] of Object.entries({ none: 1, name: 1, authority: 0 })) {
+      expect(metrics).toContain(`osmo_admission_unverified_reviews_total{reason="${reason}"} ${count}`);
+    }
+    expect(server.stderr()).toContain('"commonName":"stranger"');
+    expect(await get(health, '/readyz')).toContain('[+] client-ca: 2 authorities, the last until ');
+    folder.write('client-ca.crt', 'x');
+    await eventually('the refusal', async () =>
+      (await get(health, '/readyz')).includes('client-ca.crt: holds no PEM certificate'),
+    );
+    expect(await get(health, '/readyz')).toContain('[~] client-ca: 2 authorities');
+    expect((await fetch(`http://127.0.0.1:${health}/readyz`)).status).toBe(200);
+    expect(await get(health, '/metrics')).toContain('osmo_admission_client_ca_reloads_total{outcome="failure"} 1');
+    expect((await call({ port: admission, ca: folder.ca, body, client: apiServer })).status).toBe(200);
+    await eventually('the fourth record', () => verdicts().at(3) === true);
+    server.signal('SIGTERM');
+    expect(await server.exit).toBe(0);
+  });
+
   it('takes its flags from the environment too', async () => {
     const server = folder.start(['--host', '127.0.0.1'], {
       OSMO_ADMISSION_PORT: '0',
@@ -153,6 +188,30 @@ describe('serve', () => {
         'of type ec',
       ],
       ['no certificate', () => ['--nodes', nodesFile], 2, '--tls-cert-file is missing'],
+      [
+        'a client CA that is none',
+        () => [...usualWith('client-ca.crt', 'x'), '--client-ca-file', folder.path('client-ca.crt')],
+        1,
+        'client-ca.crt: holds no PEM certificate',
+      ],
+      [
+        'names of clients and no CA',
+        () => [...folder.usual(), '--client-allowed-names', 'kube-apiserver'],
+        2,
+        '--client-allowed-names needs --client-ca-file',
+      ],
+      [
+        'a required client certificate and no CA',
+        () => [...folder.usual(), '--client-certificate-required'],
+        2,
+        '--client-certificate-required needs --client-ca-file',
+      ],
+      [
+        'names of clients with an empty one',
+        () => [...folder.usual(), '--client-ca-file', folder.path('tls.crt'), '--client-allowed-names', 'a,,b'],
+        2,
+        'give common names separated by commas',
+      ],
       ['a port that is none', () => [...folder.usual(), '--port', '99999'], 2, '--port is "99999": give a port'],
       [
         'a duration that is none',
@@ -181,6 +240,9 @@ describe('serve', () => {
       'config',
       'tls-cert-file',
       'tls-private-key-file',
+      'client-ca-file',
+      'client-allowed-names',
+      'client-certificate-required',
       'kubeconfig',
       'nodes',
       'host',
@@ -207,6 +269,6 @@ describe('serve', () => {
     ]) {
       expect(help).toContain(`--${flag}`);
     }
-    expect(help.match(/env [A-Z_]+/g)?.length).toBe(26);
+    expect(help.match(/env [A-Z_]+/g)?.length).toBe(29);
   });
 });

@@ -72,7 +72,8 @@ const lines: readonly Readonly<Record<string, unknown>>[] = [
       requestUID: { ...name, description: 'uid of the review; fresh for each webhook call.' },
       callerVerified: {
         type: 'boolean',
-        description: 'Whether the caller was known to be the API server. Callers are not verified yet.',
+        description:
+          'Whether the caller showed a client certificate that the server takes for the API server’s; false where it asks for none.',
       },
       user: {
         ...closed({ username: name, groups: { type: 'array', items: name, maxItems: 32 } }),

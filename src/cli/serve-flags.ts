@@ -3,6 +3,7 @@ import type { AuditSettings } from '../audit/open.ts';
 import { defaultNamespace, productName } from '../manifests/objects.ts';
 import { parseGoDuration } from '../policy/kube/go-duration.ts';
 import { auditFlags, readAuditFlags } from './audit-flags.ts';
+import { type ClientSettings, clientFlags, readClientFlags } from './client-flags.ts';
 import { describeFlags, type Flags, helpFlag, type ParsedFlags, parseFlags } from './flags.ts';
 import { UsageError } from './io.ts';
 
@@ -26,6 +27,7 @@ const flags: Flags = {
     help: 'PEM of its private key.',
     env: 'OSMO_ADMISSION_TLS_PRIVATE_KEY_FILE',
   },
+  ...clientFlags,
   kubeconfig: {
     type: 'string',
     value: 'FILE',
@@ -127,7 +129,7 @@ Signals:
 
 Exit codes:
   0  stopped by a signal
-  1  could not start: a bad policy file, certificate or signing key, an audit file that cannot be opened, a port in use, no API server configured
+  1  could not start: a bad policy file, certificate, client CA or signing key, an audit file that cannot be opened, a port in use, no API server configured
   2  called wrongly
 `;
 
@@ -136,6 +138,8 @@ export interface ServeSettings {
   readonly config: string | undefined;
   readonly certFile: string;
   readonly keyFile: string;
+  /** Undefined: no client certificate is asked for. */
+  readonly client: ClientSettings | undefined;
   readonly kubeconfig: string | undefined;
   readonly nodes: string | undefined;
   readonly host: string | undefined;
@@ -176,6 +180,7 @@ export function readServeFlags(
     config: parsed.string('config'),
     certFile: required(parsed, 'tls-cert-file'),
     keyFile: required(parsed, 'tls-private-key-file'),
+    client: readClientFlags(parsed),
     kubeconfig: parsed.string('kubeconfig'),
     nodes: parsed.string('nodes'),
     host,

@@ -18,12 +18,16 @@ export function bundleProblem(bundle: string, served: string | undefined): strin
 
 /** The certificates of a PEM text; those that cannot be read are left out. */
 function certificatesOf(pem: string): readonly X509Certificate[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
-  return blocks.flatMap((block) => {
+  return certificateBlocks(pem).flatMap((block) => {
     try {
       return [new X509Certificate(block)];
     } catch {
       return [];
     }
   });
+}
+
+/** The PEM blocks of certificates in a text, as they stand there. */
+export function certificateBlocks(pem: string): readonly string[] {
+  return pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
 }

@@ -7,10 +7,12 @@ export interface SelfSignedOptions {
   readonly ipAddresses: readonly string[];
   readonly notBefore: Date;
   readonly notAfter: Date;
+  /** What the leaf is for; left out, `serverAuth`. */
+  readonly usage?: 'serverAuth' | 'clientAuth';
 }
 
 export interface SelfSigned {
-  /** The leaf that a server serves, for `serverAuth`. */
+  /** The leaf: what a server serves, or a client shows. */
   readonly certPem: string;
   readonly keyPem: string;
   /** The CA that signed it: what a webhook configuration's caBundle holds. */
@@ -21,7 +23,13 @@ export interface SelfSigned {
  * Makes a CA and a serving certificate of it, ECDSA P-256: handshakes are part of what a burst of pods costs, and P-256 signs some
  * forty times faster than RSA 2048. The CA's key is thrown away. For demo and tests: each call draws new keys.
  */
-export function createSelfSigned({ dnsNames, ipAddresses, notBefore, notAfter }: SelfSignedOptions): SelfSigned {
+export function createSelfSigned({
+  dnsNames,
+  ipAddresses,
+  notBefore,
+  notAfter,
+  usage = 'serverAuth',
+}: SelfSignedOptions): SelfSigned {
   const ca = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const leaf = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const caName = commonName('osmo-admission self-made CA');
@@ -48,7 +56,7 @@ export function createSelfSigned({ dnsNames, ipAddresses, notBefore, notAfter }:
     extensions: [
       extension(oids.basicConstraints, true, sequence()),
       extension(oids.keyUsage, true, keyUsage(keyUsageBits.digitalSignature)),
-      extension(oids.extendedKeyUsage, false, sequence(oid(oids.serverAuth))),
+      extension(oids.extendedKeyUsage, false, sequence(oid(oids[usage]))),
       extension(oids.subjectAltName, false, sequence(...dnsNames.map(dnsName), ...ipAddresses.map(ipName))),
       extension(oids.subjectKeyIdentifier, false, octetString(keyId(leaf.publicKey))),
       extension(oids.authorityKeyIdentifier, false, sequence(context(0, caId, false))),
@@ -71,6 +79,7 @@ const oids = {
   keyUsage: '2.5.29.15',
   extendedKeyUsage: '2.5.29.37',
   serverAuth: '1.3.6.1.5.5.7.3.1',
+  clientAuth: '1.3.6.1.5.5.7.3.2',
   subjectAltName: '2.5.29.17',
   subjectKeyIdentifier: '2.5.29.14',
   authorityKeyIdentifier: '2.5.29.35',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { serverName } from '../../scripts/server-process.ts';
 import { createSelfSigned, type SelfSigned } from '../../src/server/self-signed.ts';
 import type { Binaries } from './binaries.ts';
-import { type ControlPlane, runCommand, startControlPlane } from './control-plane.ts';
+import { type ControlPlane, type ControlPlaneOptions, runCommand, startControlPlane } from './control-plane.ts';
 import { createReplica, type Replica } from './replica.ts';
 import { osmoObjects, stubs } from './stubs.ts';
 import { eventually } from './wait.ts';
@@ -40,14 +40,20 @@ export interface InstallOptions {
   readonly ownManifests?: boolean;
   /** Where the server finds the API server, if not at its own address. */
   readonly apiServer?: string;
+  /** Arguments of the server behind the Service beside the usual ones. */
+  readonly serverArgs?: readonly string[];
 }
 
 /**
  * Starts a control plane and prepares it for OSMO. @throws Error with what went wrong; then nothing of it runs any more.
- * @param moreKubelets as for `startControlPlane`.
+ * @param moreKubelets as for `startControlPlane`. @param options the same.
  */
-export async function startCluster(binaries: Binaries, moreKubelets: readonly string[] = []): Promise<ControlPlane> {
-  const plane = await startControlPlane(binaries, moreKubelets);
+export async function startCluster(
+  binaries: Binaries,
+  moreKubelets: readonly string[] = [],
+  options: ControlPlaneOptions = {},
+): Promise<ControlPlane> {
+  const plane = await startControlPlane(binaries, moreKubelets, options);
   try {
     await prepareCluster(plane);
     return plane;
@@ -72,7 +78,7 @@ async function prepareCluster(plane: ControlPlane): Promise<void> {
 /** Installs into a cluster; resolves when the API server calls the webhook. */
 export async function install(
   plane: ControlPlane,
-  { policy, ownManifests = false, apiServer = plane.server }: InstallOptions,
+  { policy, ownManifests = false, apiServer = plane.server, serverArgs = [] }: InstallOptions,
 ): Promise<Installation> {
   const address = await ownAddress();
   const policyFile = join(plane.folder, policyFileName);
@@ -100,6 +106,7 @@ export async function install(
   const installation = createInstallation(plane, {
     address,
     policyFile,
+    serverArgs,
     ca: certificate.caPem,
     kubeconfig: plane.writeKubeconfig('webhook', token.trim(), apiServer),
   });
@@ -122,23 +129,30 @@ function createInstallation(
   {
     address,
     policyFile,
+    serverArgs,
     kubeconfig,
     ca,
-  }: { readonly address: string; readonly policyFile: string; readonly kubeconfig: string; readonly ca: string },
+  }: {
+    readonly address: string;
+    readonly policyFile: string;
+    readonly serverArgs: readonly string[];
+    readonly kubeconfig: string;
+    readonly ca: string;
+  },
 ): Installation {
   const { folder } = plane;
   let trusted = ca;
-  const replica = (name: string, port: string, auditFile: string): Replica =>
+  const replica = (name: string, port: string, auditFile: string, more: readonly string[] = []): Replica =>
     createReplica(plane.processes, {
       ...{ name, host: address, auditFile, command: join(root, 'bin', 'osmo-admission') },
       args: [
         ...['serve', '--kubeconfig', kubeconfig, '--namespace', namespace, '--config', policyFile],
         ...['--host', address, '--port', port, '--health-port', '0', '--shutdown-delay', '0s'],
         ...['--tls-cert-file', join(folder, 'tls.crt'), '--tls-private-key-file', join(folder, 'tls.key')],
-        ...['--audit-log', auditFile, '--reload-interval', '1s'],
+        ...['--audit-log', auditFile, '--reload-interval', '1s', ...more],
       ],
     });
-  const first = replica('webhook', '443', join(folder, 'audit.log'));
+  const first = replica('webhook', '443', join(folder, 'audit.log'), serverArgs);
   const { log } = first;
   return {
     ...first,

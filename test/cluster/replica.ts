@@ -6,7 +6,8 @@ import { eventually } from './wait.ts';
 
 /** A server process of an installation. */
 export interface Replica {
-  startServer(): Promise<void>;
+  /** @param more arguments beside its own, this time. */
+  startServer(more?: readonly string[]): Promise<void>;
   /** @throws Error if it does not end with code 0. */
   stopServer(): Promise<void>;
   /** Ends it without a word, as a machine that dies does. */
@@ -40,8 +41,8 @@ export function createReplica(processes: Processes, { name, host, command, args,
   let seen = 0;
   const log = (): readonly Readonly<Record<string, unknown>>[] => jsonLines(processes.logFile(name));
   return {
-    async startServer() {
-      await processes.start(name, command, args);
+    async startServer(more = []) {
+      await processes.start(name, command, [...args, ...more]);
       await eventually('the server serves', () => {
         const lines = log().slice(seen);
         const failed = lines.find(({ message }) => message === 'could not start');
