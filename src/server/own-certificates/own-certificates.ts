@@ -82,13 +82,14 @@ export function startOwnCertificates(options: OwnCertificatesOptions): OwnCertif
   };
 
   /** Serves what the Secret holds, if it is good. */
-  const adopt = async (configurations: readonly Configuration[], signal: AbortSignal): Promise<string> => {
+  const adopt = async (signal: AbortSignal): Promise<string> => {
     const found = readServing(await store.readSecret(tlsSecretName, signal));
     if (found.state === 'absent') return `there is no Secret ${tlsSecretName}`;
     if (found.state === 'broken') return found.why;
     if (found.value.fingerprint === pair?.fingerprint && found.value.key.equals(pair.key)) return '';
     if (endsWithin(found.certificate, 0, now())) return `Secret ${tlsSecretName}: the certificate has expired`;
-    const problem = distrust(configurations, found.value);
+    // As they are now: the writer's look may have changed them.
+    const problem = distrust(await readConfigurations(signal), found.value);
     if (problem !== '') return problem;
     // A pair that the TLS library refuses must not replace one that it serves.
     for (const listener of listeners) listener(found.value);
@@ -105,7 +106,7 @@ export function startOwnCertificates(options: OwnCertificatesOptions): OwnCertif
     if (text === fault) return;
     fault = text;
     if (text === '') return;
-    log(pair === undefined ? 'info' : 'error', isServingText(pair), { why: text });
+    log(pair === undefined ? 'info' : 'error', refusedText(pair), { why: text });
     if (pair !== undefined) onReload('failure', pair, text);
   };
   const setTrouble = (text: string): void => {
@@ -129,7 +130,7 @@ export function startOwnCertificates(options: OwnCertificatesOptions): OwnCertif
       problem = textOf(error);
     }
     if (ending.signal.aborted) return;
-    if (!isGone) setFault(await adopt(configurations, signal));
+    if (!isGone) setFault(await adopt(signal));
     setTrouble(problem);
   };
 
@@ -171,7 +172,7 @@ async function holds(lease: Lease, mayMake: boolean, signal: AbortSignal): Promi
   return mayMake && (await lease.create(signal)).state === 'held';
 }
 
-function isServingText(pair: KeyPair | undefined): string {
+function refusedText(pair: KeyPair | undefined): string {
   return pair === undefined ? 'waiting for a serving certificate' : 'certificate not reloaded; the old one is served';
 }
 
