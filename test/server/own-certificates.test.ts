@@ -168,6 +168,20 @@ describe('a replica', () => {
     expect(other.certificates()?.current()).toBeDefined();
   });
 
+  it('whose Lease runs out in the middle of a look writes nothing more', async () => {
+    world.apply();
+    let late = true;
+    world.server.misbehave = (request) => {
+      if (late && request.url?.endsWith('/osmo-admission-webhook-tls') === true) world.pass(15_000);
+      return false;
+    };
+    const replica = await world.replica('one');
+    expect(world.writes()).toEqual([]);
+    late = false;
+    await replica.look();
+    expect(served(replica)).toBeDefined();
+  });
+
   it('takes over once the writer has let go', async () => {
     const one = await settled();
     const two = await world.replica('two');
@@ -376,14 +390,27 @@ describe('the CA', () => {
 });
 
 describe('uninstalling', () => {
-  it('makes nothing any more once the configurations have gone', async () => {
+  it('makes no Secret any more once the configurations have gone, and no Lease where that has gone, too', async () => {
+    const replica = await settled();
+    for (const path of [mutating, validating, caPath, tlsPath]) world.server.leases.delete(path);
+    await replica.look();
+    expect([...world.server.leases.keys()]).toEqual([leasePath]);
+    world.server.leases.delete(leasePath);
+    await replica.look();
+    expect([...world.server.leases.keys()]).toEqual([]);
+    expect(replica.certificates()?.current()).toBeDefined();
+  });
+
+  it('is over where they are installed again', async () => {
     const replica = await settled();
     for (const path of [mutating, validating, caPath, tlsPath, leasePath]) world.server.leases.delete(path);
-    const writes = world.server.writes.length;
     await replica.look();
+    world.apply();
+    // Nobody trusts what it served before, so that there is nothing to wait for.
     await replica.look();
-    expect(world.server.writes).toHaveLength(writes);
-    expect([...world.server.leases.keys()]).toEqual([]);
+    expect(world.bundle()).toEqual([signing()]);
+    expect(served(replica).verify(new X509Certificate(world.secret(caPath, 'tls.crt')).publicKey)).toBe(true);
+    expect(replica.own.error()).toBe('');
   });
 });
 

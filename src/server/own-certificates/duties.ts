@@ -44,16 +44,18 @@ export interface Situation {
 }
 
 /** Every CA that is known to have been ours, and of the caBundles those that issued what is served. */
-function knownAuthorities({ authority, serving, served, bundled }: Situation): readonly X509Certificate[] {
+function knownAuthorities(situation: Situation): readonly X509Certificate[] {
+  const { authority, serving, bundled } = situation;
   const stored = [authority, serving].flatMap((found) => (found.state === 'absent' ? [] : found.trusted));
-  const leaves = leavesOf(serving, served);
+  const leaves = leavesOf(situation);
   return distinct([
     ...stored,
     ...bundled.filter((certificate) => leaves.some((leaf) => isIssuedBy(leaf, certificate))),
   ]);
 }
 
-function leavesOf(serving: Found<KeyPair>, served: X509Certificate | undefined): readonly X509Certificate[] {
+/** The certificates that replicas may be serving. */
+export function leavesOf({ serving, served }: Pick<Situation, 'serving' | 'served'>): readonly X509Certificate[] {
   return distinct([
     ...(serving.state === 'usable' ? [serving.certificate] : []),
     ...(served === undefined ? [] : [served]),
@@ -96,8 +98,8 @@ export function trustedAuthorities(
   situation: Situation,
   periods: Periods,
 ): readonly X509Certificate[] {
-  const { serving, served, nowMs } = situation;
-  const leaves = leavesOf(serving, served);
+  const { serving, nowMs } = situation;
+  const leaves = leavesOf(situation);
   const isSettled =
     signing !== undefined &&
     serving.state === 'usable' &&

@@ -5,8 +5,8 @@ import { caSecretName, productName, serviceHosts, tlsSecretName } from '../../ma
 import { field, type JsonObject, readObject } from '../../policy/model/read.ts';
 import type { KeyPair } from '../certificates.ts';
 import { type Authority, createAuthority, issueServing } from '../self-signed.ts';
-import { authorityDuty, type Periods, type Situation, servingFault, trustedAuthorities } from './duties.ts';
-import { bundlesOf, distinct, type Found, readAuthority, readServing, toPem } from './material.ts';
+import { authorityDuty, leavesOf, type Periods, type Situation, servingFault, trustedAuthorities } from './duties.ts';
+import { bundlesOf, distinct, type Found, issuerOf, readAuthority, readServing, toPem } from './material.ts';
 import type { Store } from './store.ts';
 
 /* What the replica that holds the Lease does: CA, caBundle and serving certificate, in this order, each only once the one before it is right. */
@@ -105,17 +105,18 @@ export function createWriter({ store, namespace, periods, isWriter, log, now }: 
   };
 
   const setServing = async (
-    { serving, served, nowMs }: Situation,
+    situation: Situation,
     pair: KeyPair | undefined,
     { signing, trusted, settledMs }: { signing: Signing; trusted: readonly X509Certificate[]; settledMs: number },
     signal: AbortSignal,
   ): Promise<void> => {
+    const { serving, nowMs } = situation;
     const hosts = serviceHosts(namespace);
     const why = servingFault(serving, signing.certificate, hosts[0] ?? '', nowMs, periods);
     if (why === '') return;
-    // Where nothing is served yet there is nobody to lose.
-    const isFirst = serving.state !== 'usable' && served === undefined;
-    if (!isFirst && settledMs < periods.settleMs) return;
+    // Where nothing is served that anybody trusts there is nothing to lose.
+    const isInUse = leavesOf(situation).some((leaf) => issuerOf(leaf, trusted) !== undefined);
+    if (isInUse && settledMs < periods.settleMs) return;
     const notAfter = Math.min(nowMs + periods.leafLifeMs, signing.certificate.validToDate.getTime());
     const issued = issueServing(signing, {
       dnsNames: hosts,
