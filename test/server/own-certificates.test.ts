@@ -261,6 +261,22 @@ describe('the serving certificate', () => {
     expect(replica.own.error()).toBe('');
   });
 
+  it('is made again where it is for another name', async () => {
+    const replica = await settled();
+    const issued = issueServing(
+      { certPem: world.secret(caPath, 'tls.crt'), keyPem: world.secret(caPath, 'tls.key') },
+      {
+        dnsNames: ['osmo-admission-webhook.elsewhere.svc'],
+        ipAddresses: [],
+        notBefore: new Date(0),
+        notAfter: new Date('2030-01-01'),
+      },
+    );
+    world.edit(tlsPath, { 'tls.crt': issued.certPem, 'tls.key': issued.keyPem });
+    await replica.look();
+    expect(served(replica).checkHost('osmo-admission-webhook.osmo-admission.svc')).toBeDefined();
+  });
+
   it('never outlives its CA', async () => {
     const replica = await settled();
     const { certPem, keyPem } = createAuthority({
