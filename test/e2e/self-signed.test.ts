@@ -152,7 +152,13 @@ describe('caBundle', () => {
     await eventually('the API server calls them', async () => (await probe(plane)).includes('denied the request'));
   });
 
-  it('stays where they are applied again, and keeps nobody from another list of webhooks', async () => {
+  it('stays where they are applied again by kubectl', async () => {
+    await plane.apply(['apply', '-f', '-'], configurations());
+    await plane.apply(['apply', '-f', '-'], configurations());
+    expect((await bundleSizes()).every((size) => size === 1)).toBe(true);
+  });
+
+  it('stays where they are applied again by the server, and keeps nobody from another list of webhooks', async () => {
     const [first] = configurations();
     const webhooks: readonly KubeObject[] = Reflect.get(Object(first), 'webhooks');
     const apply = async (list: readonly KubeObject[]): Promise<number> => {

@@ -352,6 +352,24 @@ describe('the CA', () => {
     expect(world.bundle()).toEqual([signing(), old]);
   });
 
+  it('before it leaves caBundle at once where somebody takes it out of both Secrets, but never while what it issued is served', async () => {
+    const replica = await settled();
+    const old = signing();
+    world.server.leases.delete(caPath);
+    await replica.look();
+    const next = world.secret(caPath, 'tls.crt');
+    const cut = (): void => {
+      for (const path of [caPath, tlsPath]) world.edit(path, { 'ca.crt': next });
+    };
+    cut();
+    await replica.look();
+    expect(world.bundle()).toEqual([signing(), old]);
+    await rest(replica);
+    cut();
+    await replica.look();
+    expect(world.bundle()).toEqual(fingerprints(next));
+  });
+
   it('that somebody broke is left alone while the certificate is good, and loudly; caBundle is still kept', async () => {
     const replica = await settled();
     const [bundle, leaf] = [world.bundle(), served(replica).fingerprint256];
