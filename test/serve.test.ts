@@ -211,6 +211,16 @@ describe('serve', () => {
         () => [...folder.usual(), '--client-ca-file', folder.path('tls.crt'), '--client-allowed-names', 'a,,b'],
         2,
         'give common names separated by commas',
+        'certificate files and certificates of its own',
+        () => [...folder.usual(), '--tls-self-signed'],
+        2,
+        'give --tls-cert-file or --tls-self-signed, not both',
+      ],
+      [
+        'certificates of its own and no cluster',
+        () => ['--tls-self-signed', '--nodes', nodesFile],
+        2,
+        '--tls-self-signed keeps its certificates in a cluster, and --nodes is for none: give certificate files',
       ],
       ['a port that is none', () => [...folder.usual(), '--port', '99999'], 2, '--port is "99999": give a port'],
       [
@@ -243,6 +253,7 @@ describe('serve', () => {
       'client-ca-file',
       'client-allowed-names',
       'client-certificate-required',
+      'tls-self-signed',
       'kubeconfig',
       'nodes',
       'host',
@@ -269,6 +280,6 @@ describe('serve', () => {
     ]) {
       expect(help).toContain(`--${flag}`);
     }
-    expect(help.match(/env [A-Z_]+/g)?.length).toBe(29);
+    expect(help.match(/env [A-Z_]+/g)?.length).toBe(30);
   });
 });

@@ -1,7 +1,10 @@
 import { AccessError } from '../cluster/access.ts';
 import { type ApiClient, ApiError } from '../cluster/api-client.ts';
 import { listAll } from '../cluster/list-all.ts';
+import { metadataOnly } from '../cluster/pod-source.ts';
+import { ownSecretLabel } from '../manifests/objects.ts';
 import { markLabel, verifiedAnnotation } from '../policy/model/node.ts';
+import { field, readObject, readStringMap } from '../policy/model/read.ts';
 import { readNode } from '../policy/model/read-node.ts';
 import { marksOf, sameMarks, unmarked } from '../policy/quarantine.ts';
 import { type CliIo, UsageError } from './io.ts';
@@ -12,13 +15,16 @@ export interface Traces {
   /** Name of the webhook configurations. */
   readonly configurations: string;
   readonly namespace: string;
-  readonly lease: string;
+  readonly leases: readonly string[];
+  /** Those that bear our label alone: the same names are cert-manager's, or the operator's, where the server does not make them. */
+  readonly secrets: readonly string[];
 }
 
 const patienceMs = 120_000;
 
-/** Takes away webhook configurations, marks and Lease, in that order. @throws UsageError with what the API server said. */
-export async function removeTraces({ kubeconfig, configurations, namespace, lease }: Traces, io: CliIo): Promise<void> {
+/** Takes away webhook configurations, marks, Leases and Secrets, in that order. @throws UsageError with what the API server said. */
+export async function removeTraces(traces: Traces, io: CliIo): Promise<void> {
+  const { kubeconfig, configurations } = traces;
   const signal = AbortSignal.timeout(patienceMs);
   try {
     await withCluster(kubeconfig, async (client) => {
@@ -27,7 +33,7 @@ export async function removeTraces({ kubeconfig, configurations, namespace, leas
         if (await remove(client, path, signal)) io.stdout(`deleted ${resource}/${configurations}\n`);
       }
       // A server that still runs may have been in the middle of a look when its configurations went.
-      while (await removeMarks(client, namespace, lease, signal, io)) {
+      while (await removeRest(client, traces, signal, io)) {
         await new Promise((resolve) => setTimeout(resolve, lookMs));
       }
     });
@@ -42,11 +48,10 @@ export async function removeTraces({ kubeconfig, configurations, namespace, leas
 /** A little longer than the server's reconciler takes from one look to the next. */
 const lookMs = 6_000;
 
-/** One pass over nodes and Lease. @returns whether there was something, so that another pass is due. */
-async function removeMarks(
+/** One pass over nodes, Leases and Secrets. @returns whether there was something, so that another pass is due. */
+async function removeRest(
   client: ApiClient,
-  namespace: string,
-  lease: string,
+  { namespace, leases, secrets }: Traces,
   signal: AbortSignal,
   io: CliIo,
 ): Promise<boolean> {
@@ -60,12 +65,33 @@ async function removeMarks(
     io.stdout(`node/${node.name}: mark and annotation taken away\n`);
     found = true;
   }
-  const path = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${lease}`;
-  if (await remove(client, path, signal)) {
+  for (const lease of leases) {
+    const path = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${lease}`;
+    if (!(await remove(client, path, signal))) continue;
     io.stdout(`deleted lease/${lease}\n`);
     found = true;
   }
+  for (const secret of secrets) {
+    const path = `/api/v1/namespaces/${namespace}/secrets/${secret}`;
+    if (!(await isOwn(client, path, signal)) || !(await remove(client, path, signal))) continue;
+    io.stdout(`deleted secret/${secret}\n`);
+    found = true;
+  }
   return found;
+}
+
+/** Whether the server made it; false where there is none. */
+async function isOwn(client: ApiClient, path: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    // The key stays where it is.
+    const secret = readObject(await client.get(path, {}, signal, metadataOnly), 'Secret');
+    const metadata = readObject(field(secret, 'metadata'), 'Secret.metadata');
+    const labels = readStringMap(field(metadata, 'labels'), 'Secret.metadata.labels');
+    return Object.entries(ownSecretLabel).every(([key, value]) => labels[key] === value);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return false;
+    throw error;
+  }
 }
 
 /** @returns false where there was nothing. */

@@ -1,4 +1,11 @@
-import { defaultNamespace, productName, quarantineLeaseName } from '../manifests/objects.ts';
+import {
+  caSecretName,
+  certificatesLeaseName,
+  defaultNamespace,
+  productName,
+  quarantineLeaseName,
+  tlsSecretName,
+} from '../manifests/objects.ts';
 import { describeFlags, type Flags, helpFlag, parseFlags } from './flags.ts';
 import { installedFlag } from './installed-flag.ts';
 import { type CliIo, exitCodes, UsageError } from './io.ts';
@@ -15,7 +22,8 @@ Usage:
   osmo-admission uninstall --kubeconfig FILE [-n NAMESPACE]
 
 First the webhook configurations, since otherwise the marks would come back; then the label ${'osmo-admission/quarantined'} and the annotation
-osmo-admission/verified of every node; then the Lease. What is gone already is passed over, so that it can be run again.
+osmo-admission/verified of every node; then the Leases, and the Secrets that the server made under --tls-self-signed. What is gone already is
+passed over, so that it can be run again.
 
 Flags:
 ${describeFlags(flags)}
@@ -41,7 +49,8 @@ export async function uninstall(args: readonly string[], io: CliIo): Promise<num
       kubeconfig,
       configurations: productName,
       namespace: parsed.string('namespace') ?? defaultNamespace,
-      lease: quarantineLeaseName,
+      leases: [quarantineLeaseName, certificatesLeaseName],
+      secrets: [tlsSecretName, caSecretName],
     },
     io,
   );

@@ -208,7 +208,7 @@ async function injectCaBundle(plane: ControlPlane, caPem: string): Promise<void>
 }
 
 /** What the API server says to a pod that our webhook denies. */
-async function probe(plane: ControlPlane): Promise<string> {
+export async function probe(plane: ControlPlane): Promise<string> {
   const pod = {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -223,7 +223,7 @@ async function probe(plane: ControlPlane): Promise<string> {
  * A loopback address of this process's own, so that two runs do not meet on port 443, the port in the configurations.
  * @throws Error where this user may not listen there.
  */
-async function ownAddress(): Promise<string> {
+export async function ownAddress(): Promise<string> {
   const { pid } = process;
   const address = `127.${64 + ((pid >> 16) & 63)}.${(pid >> 8) & 255}.${pid & 255}`;
   const server = createServer();
