@@ -1,8 +1,7 @@
-import { type Installation, type KubeObject, metadata, productName, tlsSecretName } from './objects.ts';
+import { caSecretName, type Installation, type KubeObject, metadata, productName, tlsSecretName } from './objects.ts';
 
 /** A long-lived CA of cert-manager's own, and the serving certificate from it: caBundle holds the CA, so renewals change nothing there. */
 export function buildCertificates({ namespace }: Installation): readonly KubeObject[] {
-  const caName = `${productName}-ca`;
   const rootName = `${productName}-root`;
   const ecdsa = { algorithm: 'ECDSA', size: 256 };
   return [
@@ -15,11 +14,11 @@ export function buildCertificates({ namespace }: Installation): readonly KubeObj
     {
       apiVersion: 'cert-manager.io/v1',
       kind: 'Certificate',
-      metadata: metadata(caName, namespace),
+      metadata: metadata(caSecretName, namespace),
       spec: {
         isCA: true,
-        commonName: caName,
-        secretName: caName,
+        commonName: caSecretName,
+        secretName: caSecretName,
         // Ten years.
         duration: '87600h',
         privateKey: ecdsa,
@@ -29,8 +28,8 @@ export function buildCertificates({ namespace }: Installation): readonly KubeObj
     {
       apiVersion: 'cert-manager.io/v1',
       kind: 'Issuer',
-      metadata: metadata(caName, namespace),
-      spec: { ca: { secretName: caName } },
+      metadata: metadata(caSecretName, namespace),
+      spec: { ca: { secretName: caSecretName } },
     },
     {
       apiVersion: 'cert-manager.io/v1',
@@ -44,7 +43,7 @@ export function buildCertificates({ namespace }: Installation): readonly KubeObj
         renewBefore: '720h',
         privateKey: { ...ecdsa, rotationPolicy: 'Always' },
         usages: ['digital signature', 'server auth'],
-        issuerRef: { name: caName, kind: 'Issuer' },
+        issuerRef: { name: caSecretName, kind: 'Issuer' },
       },
     },
   ];

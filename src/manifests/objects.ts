@@ -17,10 +17,14 @@ export const defaultNamespace = 'osmo-admission';
 /** The Lease that the quarantine's reconciler holds. Made and deleted by the server, in no manifest: its age says since when quarantine is on. */
 export const quarantineLeaseName = `${productName}-quarantine`;
 
+/** The Lease of the replica that makes certificates where the server signs its own; in no manifest either. */
+export const certificateLeaseName = `${productName}-certificates`;
+
 /** Where the API server keeps Events of objects without a namespace, such as nodes. */
 export const eventNamespace = 'default';
 
-/** The Secret in which cert-manager keeps the serving certificate. */
+/** The Secrets with the authority and with the serving certificate, whether cert-manager keeps them or the server. */
+export const caSecretName = `${productName}-ca`;
 export const tlsSecretName = `${productName}-tls`;
 
 /** Port of the Service, which the API server calls, and the server's own. */
