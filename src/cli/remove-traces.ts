@@ -1,27 +1,39 @@
-import { AccessError } from '../cluster/access.ts';
+import type { ApiAccess } from '../cluster/access.ts';
 import { type ApiClient, ApiError } from '../cluster/api-client.ts';
 import { listAll } from '../cluster/list-all.ts';
 import { markLabel, verifiedAnnotation } from '../policy/model/node.ts';
 import { readNode } from '../policy/model/read-node.ts';
 import { marksOf, sameMarks, unmarked } from '../policy/quarantine.ts';
 import { type CliIo, UsageError } from './io.ts';
-import { withCluster } from './with-cluster.ts';
+import { withAccess } from './with-cluster.ts';
 
 export interface Traces {
-  readonly kubeconfig: string;
+  readonly access: ApiAccess;
   /** Name of the webhook configurations. */
   readonly configurations: string;
   readonly namespace: string;
+  /** The Lease that stands for marks. */
   readonly lease: string;
+  /** What else goes from the namespace, last. */
+  readonly others: readonly NamespacedTrace[];
+}
+
+export interface NamespacedTrace {
+  readonly api: '/api/v1' | '/apis/coordination.k8s.io/v1';
+  readonly resource: string;
+  readonly name: string;
 }
 
 const patienceMs = 120_000;
 
-/** Takes away webhook configurations, marks and Lease, in that order. @throws UsageError with what the API server said. */
-export async function removeTraces({ kubeconfig, configurations, namespace, lease }: Traces, io: CliIo): Promise<void> {
+/** Takes away webhook configurations, marks and Lease, and the rest, in that order. @throws UsageError with what the API server said. */
+export async function removeTraces(
+  { access, configurations, namespace, lease, others }: Traces,
+  io: CliIo,
+): Promise<void> {
   const signal = AbortSignal.timeout(patienceMs);
   try {
-    await withCluster(kubeconfig, async (client) => {
+    await withAccess(access, async (client) => {
       for (const resource of ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations']) {
         const path = `/apis/admissionregistration.k8s.io/v1/${resource}/${configurations}`;
         if (await remove(client, path, signal)) io.stdout(`deleted ${resource}/${configurations}\n`);
@@ -30,9 +42,13 @@ export async function removeTraces({ kubeconfig, configurations, namespace, leas
       while (await removeMarks(client, namespace, lease, signal, io)) {
         await new Promise((resolve) => setTimeout(resolve, lookMs));
       }
+      for (const { api, resource, name } of others) {
+        if (await remove(client, `${api}/namespaces/${namespace}/${resource}/${name}`, signal)) {
+          io.stdout(`deleted ${resource}/${name}\n`);
+        }
+      }
     });
   } catch (error) {
-    if (error instanceof AccessError) throw error;
     throw new UsageError(
       `not everything is gone: ${error instanceof Error ? error.message : String(error)}; run it again`,
     );

@@ -1,21 +1,39 @@
-import { defaultNamespace, productName, quarantineLeaseName } from '../manifests/objects.ts';
+import {
+  caSecretName,
+  certificateLeaseName,
+  defaultNamespace,
+  productName,
+  quarantineLeaseName,
+  tlsSecretName,
+} from '../manifests/objects.ts';
 import { describeFlags, type Flags, helpFlag, parseFlags } from './flags.ts';
 import { installedFlag } from './installed-flag.ts';
 import { type CliIo, exitCodes, UsageError } from './io.ts';
 
 const flags: Flags = {
-  kubeconfig: { type: 'string', value: 'FILE', help: 'The cluster.', env: 'KUBECONFIG' },
+  kubeconfig: {
+    type: 'string',
+    value: 'FILE',
+    help: 'The cluster.',
+    default: 'the one that this runs in',
+    env: 'KUBECONFIG',
+  },
   namespace: installedFlag,
+  certificates: {
+    type: 'boolean',
+    help: `Also delete the Secrets ${caSecretName} and ${tlsSecretName}, and the Lease of whoever makes them: not where they are yours.`,
+  },
   help: helpFlag,
 };
 
 export const uninstallHelp = `Takes away what the webhook leaves on a cluster beside what is installed: run it before you delete the installation.
 
 Usage:
-  osmo-admission uninstall --kubeconfig FILE [-n NAMESPACE]
+  osmo-admission uninstall [--kubeconfig FILE] [-n NAMESPACE] [--certificates]
 
 First the webhook configurations, since otherwise the marks would come back; then the label ${'osmo-admission/quarantined'} and the annotation
-osmo-admission/verified of every node; then the Lease. What is gone already is passed over, so that it can be run again.
+osmo-admission/verified of every node; then the Lease, and with --certificates the
+Secrets of certificates that cert-manager or the server made. What is gone already is passed over, so that it can be run again.
 
 Flags:
 ${describeFlags(flags)}
@@ -33,15 +51,27 @@ export async function uninstall(args: readonly string[], io: CliIo): Promise<num
     return exitCodes.ok;
   }
   const kubeconfig = parsed.string('kubeconfig');
-  if (kubeconfig === undefined) throw new UsageError('give the cluster: --kubeconfig FILE');
+  if (kubeconfig === undefined && (io.env.KUBERNETES_SERVICE_HOST ?? '') === '') {
+    throw new UsageError('give the cluster: --kubeconfig FILE');
+  }
   // Loaded here, so that the other commands start without a client's libraries.
-  const { removeTraces } = await import('./remove-traces.ts');
+  const [{ removeTraces }, access] = await Promise.all([import('./remove-traces.ts'), import('../cluster/access.ts')]);
   await removeTraces(
     {
-      kubeconfig,
+      access:
+        kubeconfig === undefined
+          ? await access.loadInClusterAccess(io.env)
+          : await access.loadKubeconfigAccess(kubeconfig),
       configurations: productName,
       namespace: parsed.string('namespace') ?? defaultNamespace,
       lease: quarantineLeaseName,
+      others: parsed.boolean('certificates')
+        ? [
+            { api: '/apis/coordination.k8s.io/v1', resource: 'leases', name: certificateLeaseName },
+            { api: '/api/v1', resource: 'secrets', name: caSecretName },
+            { api: '/api/v1', resource: 'secrets', name: tlsSecretName },
+          ]
+        : [],
     },
     io,
   );
