@@ -1,21 +1,18 @@
-import { hostname } from 'node:os';
 import { createAdmit } from './admission/admit.ts';
 import { createReviewHandler } from './admission/handler.ts';
 import type { AuditLog } from './audit/log.ts';
 import { type AuditNotes, createAuditNotes } from './audit/notes.ts';
 import { type CliIo, exitCodes } from './cli/io.ts';
 import { readServeFlags, type ServeSettings, serveHelp } from './cli/serve-flags.ts';
-import { loadInClusterAccess, loadKubeconfigAccess } from './cluster/access.ts';
-import { createApiClient } from './cluster/api-client.ts';
 import { type ClaimWatch, startClaimWatch } from './cluster/claim-watch.ts';
-import { createLease } from './cluster/lease.ts';
+import { connect } from './cluster/connect.ts';
+import { createLease, newIdentity } from './cluster/lease.ts';
 import { hasConfiguration, readLiveInstallation } from './cluster/live-installation.ts';
 import { createNodeReports, type NodeReports } from './cluster/node-reports.ts';
 import { type NodeWatch, startNodeWatch } from './cluster/node-watch.ts';
 import { loadNodesFile } from './cluster/nodes-file.ts';
 import { createPodSource } from './cluster/pod-source.ts';
 import { type Reconciler, startQuarantineReconciler } from './cluster/quarantine-reconciler.ts';
-import { defaultIdleTimeoutMs } from './cluster/resource-watch.ts';
 import { compileDefaults, createPolicyParser } from './config/parse.ts';
 import { type PolicyStore, startPolicyStore } from './config/policy-store.ts';
 import { printPolicy } from './config/print-policy.ts';
@@ -30,7 +27,7 @@ import { rules } from './policy/rules/index.ts';
 import { isQuarantineExempt } from './policy/standing.ts';
 import { createAdmissionListener, createApp } from './server/app.ts';
 import { openServerAudit, type ServerAudit } from './server/audit.ts';
-import { type Certificates, startCertificates } from './server/certificates.ts';
+import type { Certificates } from './server/certificates.ts';
 import {
   certificateCheck,
   claimsChecks,
@@ -44,6 +41,7 @@ import { type Check, createHealthApp } from './server/health.ts';
 import { createMetrics, type Metrics } from './server/metrics.ts';
 import { createNoteKeeper } from './server/note-keeper.ts';
 import { observedEndpoint } from './server/observed-endpoint.ts';
+import { openCertificates } from './server/open-certificates.ts';
 import { startServer } from './server/start-server.ts';
 
 /** What `serve` touches beside files and sockets, as arguments. */
@@ -100,7 +98,7 @@ interface Live {
 
 /** Loads what the server cannot start without, opens the audit log, and writes its last line however the rest ends. */
 async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld): Promise<number> {
-  const { log, now } = world;
+  const { now } = world;
   const live: Live = {};
   let certificates: Certificates | undefined;
   let audit: AuditLog | undefined;
@@ -117,27 +115,35 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
     live.configuration?.again();
     live.claims?.follow();
   });
-  certificates = await startCertificates({
-    certFile: settings.certFile,
-    keyFile: settings.keyFile,
-    pollMs: settings.reloadIntervalMs,
-    log,
+  const opened = await openCertificates({
+    ...settings,
+    ...world,
+    env: io.env,
+    identity: newIdentity(world.random),
+    metrics: metrics.render,
     onReload: (outcome, pair, error) => {
       metrics.certificateReload(outcome);
       notes?.certificate(pair, error);
     },
   });
-  const serverAudit = await openServerAudit(settings.audit, { metrics, ...world });
-  audit = serverAudit.log;
-  notes = createAuditNotes(audit, { now, print: printPolicy });
-  notes.policy(policies.current(), '');
-  if (policies.status().outcome === 'failure') notes.policy(policies.current(), policies.status().error);
-  notes.certificate(certificates.current(), certificates.error());
+  if (opened === undefined) {
+    policies.close();
+    return exitCodes.ok;
+  }
+  certificates = opened.certificates;
   try {
+    const serverAudit = await openServerAudit(settings.audit, { metrics, ...world });
+    audit = serverAudit.log;
+    notes = createAuditNotes(audit, { now, print: printPolicy });
+    notes.policy(policies.current(), '');
+    if (policies.status().outcome === 'failure') notes.policy(policies.current(), policies.status().error);
+    notes.certificate(certificates.current(), certificates.error());
     return await judge(settings, io, world, { metrics, policies, certificates, audit: serverAudit, notes, live });
   } catch (error) {
-    await audit.stop(`failed: ${error instanceof Error ? error.message : String(error)}`);
+    await audit?.stop(`failed: ${error instanceof Error ? error.message : String(error)}`);
     throw error;
+  } finally {
+    await opened.stop();
   }
 }
 
@@ -159,11 +165,7 @@ async function judge(
   let reports: NodeReports | undefined;
   if (settings.nodes !== undefined) source = await loadNodesFile(settings.nodes);
   else {
-    const access =
-      settings.kubeconfig === undefined
-        ? await loadInClusterAccess(io.env)
-        : await loadKubeconfigAccess(settings.kubeconfig);
-    const client = createApiClient(access, { idleTimeoutMs: defaultIdleTimeoutMs });
+    const client = await connect({ ...settings, env: io.env });
     pods = createPodSource(client);
     reports = createNodeReports({
       client,
@@ -202,8 +204,7 @@ async function judge(
         client,
         namespace: settings.namespace,
         name: quarantineLeaseName,
-        // With hostNetwork two replicas may share name and pid.
-        identity: `${hostname()}_${process.pid}_${Math.floor(world.random() * 0xffffffff).toString(16)}`,
+        identity: newIdentity(world.random),
         durationMs: leaseDurationMs,
         now,
       }),

@@ -153,6 +153,18 @@ describe('serve', () => {
         'of type ec',
       ],
       ['no certificate', () => ['--nodes', nodesFile], 2, '--tls-cert-file is missing'],
+      [
+        'certificate files and certificates of its own',
+        () => [...folder.usual(), '--tls-self-signed'],
+        2,
+        'give --tls-cert-file or --tls-self-signed, not both',
+      ],
+      [
+        'certificates of its own and no cluster',
+        () => ['--tls-self-signed', '--nodes', nodesFile],
+        2,
+        '--tls-self-signed keeps its certificates in a cluster, and --nodes is for none: give certificate files',
+      ],
       ['a port that is none', () => [...folder.usual(), '--port', '99999'], 2, '--port is "99999": give a port'],
       [
         'a duration that is none',
@@ -181,6 +193,7 @@ describe('serve', () => {
       'config',
       'tls-cert-file',
       'tls-private-key-file',
+      'tls-self-signed',
       'kubeconfig',
       'nodes',
       'host',
@@ -207,6 +220,6 @@ describe('serve', () => {
     ]) {
       expect(help).toContain(`--${flag}`);
     }
-    expect(help.match(/env [A-Z_]+/g)?.length).toBe(26);
+    expect(help.match(/env [A-Z_]+/g)?.length).toBe(27);
   });
 });

@@ -1,6 +1,6 @@
 import {
   caSecretName,
-  certificateLeaseName,
+  certificatesLeaseName,
   defaultNamespace,
   productName,
   quarantineLeaseName,
@@ -19,21 +19,17 @@ const flags: Flags = {
     env: 'KUBECONFIG',
   },
   namespace: installedFlag,
-  certificates: {
-    type: 'boolean',
-    help: `Also delete the Secrets ${caSecretName} and ${tlsSecretName}, and the Lease of whoever makes them: not where they are yours.`,
-  },
   help: helpFlag,
 };
 
 export const uninstallHelp = `Takes away what the webhook leaves on a cluster beside what is installed: run it before you delete the installation.
 
 Usage:
-  osmo-admission uninstall [--kubeconfig FILE] [-n NAMESPACE] [--certificates]
+  osmo-admission uninstall [--kubeconfig FILE] [-n NAMESPACE]
 
 First the webhook configurations, since otherwise the marks would come back; then the label ${'osmo-admission/quarantined'} and the annotation
-osmo-admission/verified of every node; then the Lease, and with --certificates the
-Secrets of certificates that cert-manager or the server made. What is gone already is passed over, so that it can be run again.
+osmo-admission/verified of every node; then the Leases, and the Secrets that the server made under --tls-self-signed or cert-manager
+for our Certificates. What is gone already is passed over, so that it can be run again.
 
 Flags:
 ${describeFlags(flags)}
@@ -64,14 +60,11 @@ export async function uninstall(args: readonly string[], io: CliIo): Promise<num
           : await access.loadKubeconfigAccess(kubeconfig),
       configurations: productName,
       namespace: parsed.string('namespace') ?? defaultNamespace,
-      lease: quarantineLeaseName,
-      others: parsed.boolean('certificates')
-        ? [
-            { api: '/apis/coordination.k8s.io/v1', resource: 'leases', name: certificateLeaseName },
-            { api: '/api/v1', resource: 'secrets', name: caSecretName },
-            { api: '/api/v1', resource: 'secrets', name: tlsSecretName },
-          ]
-        : [],
+      leases: [quarantineLeaseName, certificatesLeaseName],
+      secrets: [
+        { name: tlsSecretName, certificate: productName },
+        { name: caSecretName, certificate: caSecretName },
+      ],
     },
     io,
   );

@@ -1,7 +1,16 @@
-import { caSecretName, type Installation, type KubeObject, metadata, productName, tlsSecretName } from './objects.ts';
+import {
+  caSecretName,
+  type Installation,
+  type KubeObject,
+  metadata,
+  productName,
+  serviceHosts,
+  tlsSecretName,
+} from './objects.ts';
 
 /** A long-lived CA of cert-manager's own, and the serving certificate from it: caBundle holds the CA, so renewals change nothing there. */
 export function buildCertificates({ namespace }: Installation): readonly KubeObject[] {
+  const caName = caSecretName;
   const rootName = `${productName}-root`;
   const ecdsa = { algorithm: 'ECDSA', size: 256 };
   return [
@@ -14,11 +23,11 @@ export function buildCertificates({ namespace }: Installation): readonly KubeObj
     {
       apiVersion: 'cert-manager.io/v1',
       kind: 'Certificate',
-      metadata: metadata(caSecretName, namespace),
+      metadata: metadata(caName, namespace),
       spec: {
         isCA: true,
-        commonName: caSecretName,
-        secretName: caSecretName,
+        commonName: caName,
+        secretName: caName,
         // Ten years.
         duration: '87600h',
         privateKey: ecdsa,
@@ -28,8 +37,8 @@ export function buildCertificates({ namespace }: Installation): readonly KubeObj
     {
       apiVersion: 'cert-manager.io/v1',
       kind: 'Issuer',
-      metadata: metadata(caSecretName, namespace),
-      spec: { ca: { secretName: caSecretName } },
+      metadata: metadata(caName, namespace),
+      spec: { ca: { secretName: caName } },
     },
     {
       apiVersion: 'cert-manager.io/v1',
@@ -37,13 +46,13 @@ export function buildCertificates({ namespace }: Installation): readonly KubeObj
       metadata: metadata(productName, namespace),
       spec: {
         secretName: tlsSecretName,
-        dnsNames: [`${productName}.${namespace}.svc`, `${productName}.${namespace}.svc.cluster.local`],
+        dnsNames: serviceHosts(namespace),
         // 90 days, renewed 30 days before they end.
         duration: '2160h',
         renewBefore: '720h',
         privateKey: { ...ecdsa, rotationPolicy: 'Always' },
         usages: ['digital signature', 'server auth'],
-        issuerRef: { name: caSecretName, kind: 'Issuer' },
+        issuerRef: { name: caName, kind: 'Issuer' },
       },
     },
   ];

@@ -1,7 +1,7 @@
 import { claimGroup } from '../policy/model/read-claim.ts';
 import { quarantineId } from '../policy/quarantine.ts';
 import type { Features } from './features.ts';
-import { caSecretName, certificateLeaseName, productName, quarantineLeaseName, tlsSecretName } from './objects.ts';
+import { caSecretName, certificatesLeaseName, productName, quarantineLeaseName, tlsSecretName } from './objects.ts';
 
 /*
  * What the server may do on a cluster, right by right, each with what uses it. `webhook-config/`, the chart and the tests read this list, and
@@ -114,7 +114,7 @@ export const grants: readonly Grant[] = [
   {
     place: 'namespace',
     feature: 'the Lease of the replica that makes certificates',
-    rights: { ...leases, resourceNames: [certificateLeaseName], verbs: ['get', 'update'] },
+    rights: { ...leases, resourceNames: [certificatesLeaseName], verbs: ['get', 'update'] },
     when: selfSigned,
   },
   {

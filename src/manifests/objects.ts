@@ -17,15 +17,25 @@ export const defaultNamespace = 'osmo-admission';
 /** The Lease that the quarantine's reconciler holds. Made and deleted by the server, in no manifest: its age says since when quarantine is on. */
 export const quarantineLeaseName = `${productName}-quarantine`;
 
-/** The Lease of the replica that makes certificates where the server signs its own; in no manifest either. */
-export const certificateLeaseName = `${productName}-certificates`;
-
 /** Where the API server keeps Events of objects without a namespace, such as nodes. */
 export const eventNamespace = 'default';
 
-/** The Secrets with the authority and with the serving certificate, whether cert-manager keeps them or the server. */
-export const caSecretName = `${productName}-ca`;
+/** The Lease of the replica that makes and renews certificates under `--tls-self-signed`. */
+export const certificatesLeaseName = `${productName}-certificates`;
+
+/** The Secret in which cert-manager, or the server itself under `--tls-self-signed`, keeps the serving certificate. */
 export const tlsSecretName = `${productName}-tls`;
+
+/** The Secret of the CA that signs it, whoever keeps that. */
+export const caSecretName = `${productName}-ca`;
+
+/** Label of the Secrets that the server made or wrote; `uninstall` takes no others away. */
+export const ownSecretLabel = { 'app.kubernetes.io/managed-by': productName } as const;
+
+/** By what name the API server calls the Service. */
+export function serviceHosts(namespace: string): readonly string[] {
+  return [`${productName}.${namespace}.svc`, `${productName}.${namespace}.svc.cluster.local`];
+}
 
 /** Port of the Service, which the API server calls, and the server's own. */
 export const servicePort = 443;
