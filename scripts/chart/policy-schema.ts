@@ -1,4 +1,5 @@
 import { defaultPolicy } from '../../src/config/defaults.ts';
+import { levelKeys } from '../../src/config/parse.ts';
 import { policyApiVersion, policyKind, policySchema } from '../../src/config/schema.ts';
 import { isObject } from '../../src/policy/model/read.ts';
 import type { BoundRule, JsonSchema } from '../../src/policy/rule.ts';
@@ -37,7 +38,7 @@ function convert(value: unknown, name: string): unknown {
   const converted = Object.fromEntries(Object.entries(rest).map(([key, each]) => [key, convert(each, key)]));
   const pattern = typeof format === 'string' ? (patterns[format] ?? fail(format)) : undefined;
   const withPattern = { ...converted, ...(pattern !== undefined && !('pattern' in converted) && { pattern }) };
-  return name === 'enforcement' ? withOff(withPattern) : withPattern;
+  return levelKeys.includes(name) ? withOff(withPattern) : withPattern;
 }
 
 function fail(format: string): never {
