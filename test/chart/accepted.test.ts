@@ -1,0 +1,73 @@
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { createSelfSigned } from '../../src/server/self-signed.ts';
+import type { ControlPlane } from '../cluster/control-plane.ts';
+import { startCluster } from '../cluster/installation.ts';
+import { isHook, rendered } from './support.ts';
+
+/** What the chart makes, in the eyes of a real API server: its defaults, and what is switched on seldom. */
+describe('an API server takes', () => {
+  let plane: ControlPlane;
+  beforeAll(async () => {
+    plane = await startCluster(inject('binaries'));
+    await plane.apply(
+      ['apply', '-f', '-'],
+      [
+        {
+          apiVersion: 'v1',
+          kind: 'Namespace',
+          metadata: { name: 'osmo-admission', labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+        },
+      ],
+    );
+  });
+  afterAll(() => plane?.close());
+
+  const now = Date.now();
+  const { certPem: caBundle } = createSelfSigned({
+    ...{ dnsNames: ['any'], ipAddresses: [] },
+    ...{ notBefore: new Date(now - 60_000), notAfter: new Date(now + 3_600_000) },
+  });
+  it.each([
+    ['the defaults', {}],
+    ['certificates of cert-manager', { tls: { mode: 'cert-manager' } }],
+    ['a certificate of one’s own', { tls: { mode: 'secret', secretName: 'own', caBundle } }],
+    [
+      'an audit file, a signing key, and whatever else is a line in the pod',
+      {
+        audit: { file: { enabled: true, storageClassName: 'fast' }, signing: { secretName: 'k' }, clusterName: 'a: b' },
+        image: { digest: `sha256:${'0'.repeat(64)}` },
+        imagePullSecrets: [{ name: 'registry' }],
+        podAnnotations: { a: 'b' },
+        podLabels: { c: 'd' },
+        nodeSelector: { e: 'f' },
+        podSecurityContext: { runAsUser: 1000 },
+        networkPolicy: { apiServerCIDRs: ['10.0.0.0/8', 'fd00::/8'], healthFrom: [{ namespaceSelector: {} }] },
+        metrics: { service: { enabled: true } },
+      },
+    ],
+    ['the host’s network', { hostNetwork: true, ports: { https: 9443, health: 9080 } }],
+    [
+      'reserved nodes under monitor',
+      { policy: { preset: 'monitor', rules: { 'reserved-nodes': { enforcement: 'warn', taints: [{ key: 'a' }] } } } },
+    ],
+  ])('%s, and every pod of it in a namespace under Pod Security "restricted"', async (name, values) => {
+    const objects = await rendered(values);
+    await plane.apply(['apply', '--server-side', '--dry-run=server', '-f', '-'], objects);
+    const pods = objects.flatMap((object) => {
+      const template = Object(Object(object.spec).template);
+      return template.spec === undefined ? [] : [{ apiVersion: 'v1', kind: 'Pod', ...template }];
+    });
+    expect(pods).toHaveLength(2);
+    for (const [index, { metadata, ...pod }] of pods.entries()) {
+      const path = '/api/v1/namespaces/osmo-admission/pods?dryRun=All';
+      const own = { ...metadata, name: `pod-${index}` };
+      // The Job's service account is a hook's, and not there; volumes of a StatefulSet are named when its pods are made.
+      const spec = { ...pod.spec, serviceAccountName: 'default' };
+      spec.containers = [{ ...spec.containers[0], volumeMounts: [] }];
+      const { code, body } = await plane.api.send('POST', path, { ...pod, metadata: own, spec });
+      const isForbidden = name === 'the host’s network' && index === 0;
+      expect(code, JSON.stringify(body)).toBe(isForbidden ? 403 : 201);
+    }
+    expect(objects.filter(isHook)).toHaveLength(6);
+  });
+});
