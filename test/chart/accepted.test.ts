@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createSelfSigned } from '../../src/server/self-signed.ts';
-import type { ControlPlane } from '../cluster/control-plane.ts';
+import { type ControlPlane, runCommand, type Said, toYaml } from '../cluster/control-plane.ts';
 import { startCluster } from '../cluster/installation.ts';
-import { isHook, rendered } from './support.ts';
+import { chart, isHook, rendered } from './support.ts';
 
 /** What the chart makes, in the eyes of a real API server: its defaults, and what is switched on seldom. */
 describe('an API server takes', () => {
@@ -69,5 +69,35 @@ describe('an API server takes', () => {
       expect(code, JSON.stringify(body)).toBe(isForbidden ? 403 : 201);
     }
     expect(objects.filter(isHook)).toHaveLength(6);
+  });
+
+  it('one installation a cluster: another is told where the first one is, and both can be upgraded and taken away', async () => {
+    const helm = (...args: readonly string[]): Promise<Said> =>
+      runCommand(inject('binaries').helm, [...args, '--kubeconfig', plane.kubeconfig()]);
+    expect(await helm('install', 'first', chart, '--namespace', 'osmo-admission')).toMatchObject({ code: 0 });
+    const second = await helm('install', 'second', chart, '--namespace', 'default');
+    expect(second.stderr).toContain(
+      'osmo-admission-webhook is installed already, by release first in namespace osmo-admission; there is one installation a cluster',
+    );
+    expect(await helm('upgrade', 'first', chart, '--namespace', 'osmo-admission')).toMatchObject({ code: 0 });
+    // The Job has no container runtime here.
+    const flags = ['--namespace', 'osmo-admission', '--no-hooks'];
+    expect(await helm('uninstall', 'first', ...flags)).toMatchObject({ code: 0 });
+    const stdin = toYaml(await rendered({ uninstall: { enabled: false } }));
+    const left = await plane.kubectl(['get', '--ignore-not-found', '-o', 'name', '-f', '-'], { stdin });
+    expect(left.stdout.split('\n').filter((line) => line !== '')).toEqual([]);
+    await plane.apply(
+      ['apply', '-f', '-'],
+      [
+        {
+          apiVersion: 'admissionregistration.k8s.io/v1',
+          kind: 'ValidatingWebhookConfiguration',
+          metadata: { name: 'osmo-admission-webhook' },
+          webhooks: [],
+        },
+      ],
+    );
+    const beside = await helm('install', 'third', chart, '--namespace', 'osmo-admission');
+    expect(beside.stderr).toContain('is installed already, by other means than Helm');
   });
 });
