@@ -1,8 +1,10 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { ownSecretLabel } from '../../src/manifests/objects.ts';
 import { createSelfSigned } from '../../src/server/self-signed.ts';
 import { type ControlPlane, runCommand, type Said, toYaml } from '../cluster/control-plane.ts';
-import { startCluster } from '../cluster/installation.ts';
-import { chart, isHook, rendered } from './support.ts';
+import { root, startCluster } from '../cluster/installation.ts';
+import { argumentsOf, chart, isHook, one, rendered } from './support.ts';
 
 /** What the chart makes, in the eyes of a real API server: its defaults, and what is switched on seldom. */
 describe('an API server takes', () => {
@@ -69,6 +71,53 @@ describe('an API server takes', () => {
       expect(code, JSON.stringify(body)).toBe(isForbidden ? 403 : 201);
     }
     expect(objects.filter(isHook)).toHaveLength(6);
+  });
+
+  it('the command of the Job at the end, which the Job’s own rights are enough for', { timeout: 120_000 }, async () => {
+    const objects = await rendered({});
+    const job = one(objects, 'Job', 'osmo-admission-webhook-uninstall');
+    const owned = { namespace: 'osmo-admission', labels: ownSecretLabel };
+    await plane.apply(
+      ['apply', '-f', '-'],
+      [
+        ...objects.filter((object) => isHook(object) && object !== job),
+        ...objects.filter(({ kind }) => String(kind).endsWith('WebhookConfiguration')),
+        ...['ca', 'tls'].map((name) => ({
+          apiVersion: 'v1',
+          kind: 'Secret',
+          metadata: { ...owned, name: `osmo-admission-webhook-${name}` },
+        })),
+        ...['quarantine', 'certificates'].map((name) => ({
+          apiVersion: 'coordination.k8s.io/v1',
+          kind: 'Lease',
+          metadata: { namespace: 'osmo-admission', name: `osmo-admission-webhook-${name}` },
+        })),
+        {
+          apiVersion: 'v1',
+          kind: 'Node',
+          metadata: { name: 'marked', labels: { 'osmo-admission/quarantined': 'violated' } },
+        },
+      ],
+    );
+    const account = 'osmo-admission-webhook-uninstall';
+    const { stdout: token } = await plane.apply(['create', 'token', account, '-n', 'osmo-admission']);
+    const kubeconfig = plane.writeKubeconfig('uninstall', token.trim());
+    const command = [...argumentsOf(job), '--kubeconfig', kubeconfig];
+    const { stdout, stderr } = await runCommand(join(root, 'bin', 'osmo-admission'), command);
+    expect(stderr).toBe('');
+    expect(stdout.trim().split('\n').sort()).toEqual([
+      'deleted lease/osmo-admission-webhook-certificates',
+      'deleted lease/osmo-admission-webhook-quarantine',
+      'deleted mutatingwebhookconfigurations/osmo-admission-webhook',
+      'deleted secret/osmo-admission-webhook-ca',
+      'deleted secret/osmo-admission-webhook-tls',
+      'deleted validatingwebhookconfigurations/osmo-admission-webhook',
+      'node/marked: mark and annotation taken away',
+    ]);
+    await plane.apply(
+      ['delete', '-f', '-'],
+      objects.filter((object) => isHook(object) && object !== job),
+    );
   });
 
   it('one installation a cluster: another is told where the first one is, and both can be upgraded and taken away', async () => {
