@@ -13,7 +13,6 @@ import { type NodeWatch, startNodeWatch } from './cluster/node-watch.ts';
 import { loadNodesFile } from './cluster/nodes-file.ts';
 import { createPodSource } from './cluster/pod-source.ts';
 import { type Reconciler, startQuarantineReconciler } from './cluster/quarantine-reconciler.ts';
-import { defaultIdleTimeoutMs } from './cluster/resource-watch.ts';
 import type { PolicyStore } from './config/policy-store.ts';
 import { printPolicy } from './config/print-policy.ts';
 import type { Log } from './config/watch-files.ts';

@@ -211,6 +211,8 @@ describe('serve', () => {
         () => [...folder.usual(), '--client-ca-file', folder.path('tls.crt'), '--client-allowed-names', 'a,,b'],
         2,
         'give common names separated by commas',
+      ],
+      [
         'certificate files and certificates of its own',
         () => [...folder.usual(), '--tls-self-signed'],
         2,

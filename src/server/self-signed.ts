@@ -87,7 +87,14 @@ export function createAuthority({
  */
 export function issueServing(
   authority: Authority,
-  { dnsNames, ipAddresses, notBefore, notAfter, keyPem }: SelfSignedOptions & { readonly keyPem?: string | undefined },
+  {
+    dnsNames,
+    ipAddresses,
+    notBefore,
+    notAfter,
+    usage = 'serverAuth',
+    keyPem,
+  }: SelfSignedOptions & { readonly keyPem?: string | undefined },
 ): Pick<SelfSigned, 'certPem' | 'keyPem'> {
   const privateKey =
     keyPem === undefined ? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey : createPrivateKey(keyPem);
