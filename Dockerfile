@@ -8,9 +8,9 @@
 ARG BUILD_IMAGE=docker.io/library/node:26.10.0-bookworm
 
 # Files of the target's architecture. Nothing is run in it, so that no emulator is needed.
-FROM ${BUILD_IMAGE} AS system
+FROM $BUILD_IMAGE AS system
 
-FROM --platform=$BUILDPLATFORM ${BUILD_IMAGE} AS build
+FROM --platform=$BUILDPLATFORM $BUILD_IMAGE AS build
 WORKDIR /src
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
