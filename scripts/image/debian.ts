@@ -1,12 +1,13 @@
-import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
-import { basename, join, relative } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { elfNeeds } from './elf.ts';
+import { pathInRoot } from './root-path.ts';
 
 /** A file of the system that a program needs. */
 export interface SystemFile {
   /** Where the image has it. */
   readonly path: string;
-  /** Where it is now, links followed. */
+  /** Where the system has it, by the system's root, links followed. */
   readonly from: string;
 }
 
@@ -30,16 +31,14 @@ export interface DebianArchitecture {
 /**
  * The dynamic linker and every library that a program needs, theirs included.
  * @param system root of a Debian system of the program's architecture.
- * @throws Error naming a library that the system has not.
+ * @throws Error naming the path of a library that the system has not.
  */
 export function librariesOf(program: string, system: string, { triplet }: DebianArchitecture): readonly SystemFile[] {
   const { interpreter, libraries } = elfNeeds(readFileSync(program));
   if (interpreter === undefined) throw new Error(`${program} names no dynamic linker`);
   const found = new Map<string, SystemFile>();
   const add = (name: string, path: string): void => {
-    const file = join(system, path);
-    if (!existsSync(file)) throw new Error(`${name} is needed, and ${file} does not exist`);
-    found.set(name, { path, from: realpathSync(file) });
+    found.set(name, { path, from: pathInRoot(system, path) });
   };
   add(basename(interpreter), interpreter);
   // A name that is added meanwhile is visited too.
@@ -47,7 +46,7 @@ export function librariesOf(program: string, system: string, { triplet }: Debian
   for (const name of names) {
     if (found.has(name)) continue;
     add(name, `/lib/${triplet}/${name}`);
-    for (const next of elfNeeds(readFileSync(found.get(name)?.from ?? '')).libraries) names.add(next);
+    for (const next of elfNeeds(readFileSync(join(system, found.get(name)?.from ?? ''))).libraries) names.add(next);
   }
   return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
@@ -67,11 +66,9 @@ export function packagesOf(
     const owner = list.slice(0, -'.list'.length).replace(/:.*/, '');
     for (const path of readFileSync(join(info, list), 'utf8').split('\n')) owners.set(withoutUsr(path), owner);
   }
-  const root = realpathSync(system);
   const names = files.map(({ from }) => {
-    const path = `/${relative(root, from)}`;
-    const owner = owners.get(withoutUsr(path));
-    if (owner === undefined) throw new Error(`no package has ${path}`);
+    const owner = owners.get(withoutUsr(from));
+    if (owner === undefined) throw new Error(`no package has ${from}`);
     return owner;
   });
   const paragraphs = readFileSync(join(system, 'var/lib/dpkg/status'), 'utf8').split('\n\n');
@@ -85,7 +82,7 @@ export function packagesOf(
       version: field(status, 'Version'),
       architecture,
       status: `${status.trim()}\n`,
-      copyright: readFileSync(join(system, 'usr/share/doc', name, 'copyright'), 'utf8'),
+      copyright: readFileSync(join(system, pathInRoot(system, `/usr/share/doc/${name}/copyright`)), 'utf8'),
     };
   });
 }

@@ -57,7 +57,7 @@ export function buildRootfs({ project, out, arch, system }: RootfsOptions): void
 
   const libraries = librariesOf(at(node), system, debian);
   for (const { path, from } of libraries) {
-    cpSync(from, at(path));
+    cpSync(join(system, from), at(path));
     chmodSync(at(path), 0o755);
   }
   // As in distroless images: scanners read which packages the libraries come from.
