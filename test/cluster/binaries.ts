@@ -107,7 +107,7 @@ function digestOf(...files: readonly string[]): string {
   return hash.digest('hex').slice(0, 12);
 }
 
-function cacheFolder(env: Env): string {
+export function cacheFolder(env: Env): string {
   return join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'osmo-admission-webhook', 'e2e');
 }
 
