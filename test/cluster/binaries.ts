@@ -153,9 +153,13 @@ function digestOf(...files: readonly string[]): string {
   return hash.digest('hex').slice(0, 12);
 }
 
+/** Where programs of the tests are kept, outside the clone. */
+export function cacheFolder(env: Env): string {
+  return join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'osmo-admission-webhook', 'e2e');
+}
+
 function cacheOf({ folder, version }: Module, env: Env): string {
-  const caches = env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  return join(caches, 'osmo-admission-webhook', 'e2e', `${folder}-${version}`);
+  return join(cacheFolder(env), `${folder}-${version}`);
 }
 
 function isVersion(path: string, version: string): boolean {

@@ -97,10 +97,11 @@ async function start(
     writeFileSync(path, text, { mode: 0o600 });
     return path;
   };
+  const services = serviceRange();
   const now = Date.now();
   const { certPem, keyPem, caPem } = createSelfSigned({
     dnsNames: ['localhost', 'kubernetes.default.svc'],
-    ipAddresses: ['127.0.0.1'],
+    ipAddresses: ['127.0.0.1', `${services}.1`],
     notBefore: new Date(now - 60_000),
     notAfter: new Date(now + 24 * 60 * 60_000),
   });
@@ -110,7 +111,7 @@ async function start(
     file(`kubeconfig-${name}`, kubeconfigText({ server: at, caFile, user: name, token }));
   const kubeconfigs = new Map(users.map(([name]) => [name, writeKubeconfig(name, tokenOf(name))]));
   const admin = writeKubeconfig('admin', tokenOf('admin'));
-  const commands = commandsOf({ ...options, folder, ports, users, admin, file, certPem, keyPem, caFile });
+  const commands = commandsOf({ ...options, folder, ports, services, users, admin, file, certPem, keyPem, caFile });
   const startComponent = async (name: Component): Promise<void> => {
     const [command, ...args] = commands[name];
     await processes.start(name, binaries[command], args);
@@ -187,6 +188,11 @@ async function start(
   };
 }
 
+/** Services have addresses of loopback, of this process's own, so that one can be listened on. */
+function serviceRange(): string {
+  return `127.${128 + ((process.pid >> 8) & 63)}.${process.pid & 255}`;
+}
+
 /** Name in this code, name and group in the API server. */
 type User = readonly [name: string, user: string, group: string];
 
@@ -201,6 +207,8 @@ const auditLogName = 'api-audit.log';
 interface CommandInput extends ControlPlaneOptions {
   readonly folder: string;
   readonly ports: readonly number[];
+  /** First three numbers of the addresses of Services. */
+  readonly services: string;
   readonly users: readonly User[];
   /** Kubeconfig of the admin, for the components too. */
   readonly admin: string;
@@ -211,7 +219,7 @@ interface CommandInput extends ControlPlaneOptions {
 }
 
 function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [Component, ...string[]]>> {
-  const { folder, users, admin, file, certPem, keyPem, caFile, admissionConfig } = input;
+  const { folder, services, users, admin, file, certPem, keyPem, caFile, admissionConfig } = input;
   const [etcdPort, peerPort, apiPort, managerPort, schedulerPort, kwokPort] = input.ports;
   const client = `http://127.0.0.1:${etcdPort}`;
   const peer = `http://127.0.0.1:${peerPort}`;
@@ -239,7 +247,7 @@ function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [C
       ...['--etcd-servers', client, '--bind-address', '127.0.0.1', '--advertise-address', '127.0.0.1'],
       // Loopback is no address that it would publish.
       ...['--secure-port', String(apiPort), '--endpoint-reconciler-type', 'none'],
-      ...['--service-cluster-ip-range', '10.96.0.0/16', ...tls],
+      ...['--service-cluster-ip-range', `${services}.0/24`, ...tls],
       ...['--token-auth-file', file('tokens.csv', tokens)],
       ...['--authorization-mode', 'RBAC,Node', '--enable-admission-plugins', 'NodeRestriction'],
       ...['--service-account-issuer', 'https://kubernetes.default.svc'],

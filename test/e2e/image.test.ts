@@ -106,7 +106,7 @@ describe('the root file system of the image', () => {
     const server = folder.start(
       [...folder.usual(), '--nodes', folder.path('nodes.yaml'), '--shutdown-delay', '0s'],
       {},
-      contained({ rootfs, volume: folder.directory }),
+      contained({ rootfs, mounts: [{ from: folder.directory, to: folder.directory, readOnly: true }] }),
     );
     // As a Secret is mounted.
     chmodSync(folder.path('tls.key'), 0o644);
