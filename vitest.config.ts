@@ -17,7 +17,14 @@ const cluster = {
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/e2e/**', 'test/chart/**'], testTimeout: 30_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/e2e/**', 'test/chart/**'],
+          testTimeout: 30_000,
+        },
+      },
       // Real control plane: `npm run test:e2e`. One file at a time, since each starts its own. The chart's tests need helm alone.
       { test: { ...cluster, name: 'e2e', include: ['test/e2e/*.test.ts', 'test/chart/*.test.ts'] } },
       // What takes longer: `npm run test:e2e:full`.
