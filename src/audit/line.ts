@@ -96,6 +96,8 @@ export interface GapRecord extends LineHeader {
   /** Sequence numbers of the first and the last of them; the lines between may be there. */
   readonly firstSequence: number;
   readonly lastSequence: number;
+  /** Hash of the line before the first of them: the line that names it as its `previous` is lost, and this one takes its place. */
+  readonly before: string;
   /** Times of the first and the last of them. */
   readonly from: string;
   readonly to: string;

@@ -71,8 +71,9 @@ export function startAuditLog(options: AuditLogOptions): AuditLog {
 
   const timeNow = (): string => new Date(now()).toISOString();
   const send = (added: Link, time: string): void => {
+    const { previous } = state;
     state = added.next;
-    const line = { text: `${added.line}\n`, sequence: state.sequence, time };
+    const line = { text: `${added.line}\n`, sequence: state.sequence, time, previous };
     for (const queue of queues) queue.take(line);
   };
   const sign = (): void => {

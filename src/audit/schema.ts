@@ -195,6 +195,7 @@ const lines: readonly Readonly<Record<string, unknown>>[] = [
       ...sequence,
       description: 'Lines between first and last may be there, where lost is less than their span.',
     },
+    before: { ...sha256, description: '`previous` of the first: the hash of the line before it.' },
     from: { ...time, description: 'Time of the first.' },
     to: { ...time, description: 'Time of the last.' },
     why: text,

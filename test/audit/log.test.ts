@@ -13,6 +13,7 @@ import type { Output, WrittenLines } from '../../src/audit/sinks/queue.ts';
 import { compileDefaults, createPolicyParser } from '../../src/config/parse.ts';
 import { printPolicy } from '../../src/config/print-policy.ts';
 import { rules } from '../../src/policy/rules/index.ts';
+import { verifyText } from '../support/audit-log.ts';
 import { record } from '../support/record.ts';
 import { breaksOf, type Chained, openFile, parseLines, sha256, startLog, tornTailOf, watched } from './support.ts';
 
@@ -227,6 +228,13 @@ describe('a sink that fails', () => {
       ['LogStop', 7],
     ]);
     expect(lines()[2]).toMatchObject({ sink: 'file', lost: 3, firstSequence: 2, lastSequence: 4, why: 'ENOSPC' });
+    // The line that names its hash as the one before is lost.
+    expect(lines()[2]?.before).toBe(sha256(state.text.split('\n')[0] ?? ''));
+    const foundIn = (text: string) => verifyText(text).found;
+    expect(foundIn(state.text)).toBeUndefined();
+    const changed = foundIn(state.text.replace('"version":"1.2.3"', '"version":"1.2.4"'));
+    expect(changed).toMatchObject({ kind: 'changed', sequence: 1, place: { line: 1 } });
+    expect(changed?.message).toContain('the record of the lines lost after it, audit.log:3, names another hash');
     expect(told).toEqual([3]);
     expect(log.failing()).toBe(false);
   });

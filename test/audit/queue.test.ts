@@ -27,7 +27,8 @@ function queueTo(over: Partial<LineQueueOptions> = {}) {
     ...over,
   });
   const take = (...sequences: readonly number[]): void => {
-    for (const sequence of sequences) queue.take({ text: `${sequence}\n`, sequence, time: `t${sequence}` });
+    for (const sequence of sequences)
+      queue.take({ text: `${sequence}\n`, sequence, time: `t${sequence}`, previous: `h${sequence - 1}` });
   };
   const answer = async (result: WrittenLines = {}): Promise<void> => {
     answers.shift()?.(result);
@@ -78,7 +79,7 @@ describe('the queue to a sink', () => {
       [1, 'EIO'],
     ]);
     expect(queue.untold()).toEqual([
-      { lost: 3, firstSequence: 2, lastSequence: 4, from: 't2', to: 't4', why: 'EIO', toldAt: undefined },
+      { lost: 3, firstSequence: 2, lastSequence: 4, before: 'h1', from: 't2', to: 't4', why: 'EIO', toldAt: undefined },
     ]);
     expect(working()).toBe(0);
     take(5);

@@ -177,8 +177,9 @@ function isOfBoot({ value }: Line, boot: string, hash: string): boolean {
 }
 
 /** Whether a line declares everything between it and the one before as lost: then nothing belongs there. */
-function declaresAll({ header }: Line, next: Line): boolean {
+function declaresAll({ header, hash }: Line, next: Line): boolean {
   if (next.header.kind !== 'GapRecord' || next.header.boot !== header.boot) return false;
+  if (text(next.value, 'before') !== hash) return false;
   const first = number(next.value, 'firstSequence');
   return first === header.sequence + 1 && number(next.value, 'lost') === next.header.sequence - first;
 }

@@ -16,6 +16,8 @@ export interface QueuedLine {
   readonly text: string;
   readonly sequence: number;
   readonly time: string;
+  /** Hash of the line before. */
+  readonly previous: string;
 }
 
 /** A run of lines that the sink does not have. */
@@ -23,6 +25,8 @@ export interface Gap {
   lost: number;
   firstSequence: number;
   lastSequence: number;
+  /** Hash of the line before the first. */
+  before: string;
   from: string;
   to: string;
   readonly why: string;
@@ -99,13 +103,16 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
     const adjoins = open !== undefined && open.lastSequence + 1 === first.sequence;
     if (open !== undefined && open.toldAt === undefined && (adjoins || gaps.length >= maxGaps)) {
       open.lost += lines.length;
-      if (first.sequence < open.firstSequence) Object.assign(open, { firstSequence: first.sequence, from: first.time });
+      if (first.sequence < open.firstSequence) {
+        Object.assign(open, { firstSequence: first.sequence, before: first.previous, from: first.time });
+      }
       if (last.sequence > open.lastSequence) Object.assign(open, { lastSequence: last.sequence, to: last.time });
     } else {
       gaps.push({
         lost: lines.length,
         firstSequence: first.sequence,
         lastSequence: last.sequence,
+        before: first.previous,
         from: first.time,
         to: last.time,
         why,
