@@ -114,6 +114,16 @@ describe('log verify', () => {
     expect([code, stdout.includes('BREAK, wrong signature')]).toEqual([1, true]);
   });
 
+  it('takes a line with half of a surrogate pair for one that was changed, and reads on', async () => {
+    const { lines } = twoBoots();
+    const index = lines.findIndex((line) => line.includes('"Checkpoint"'));
+    const file = put('a.log', lines.with(index, (lines[index] ?? '').replace('webhook-0', '\\ud800')));
+    const { code, stdout } = await runCli(['log', 'verify', file]);
+    expect([code, stdout.includes('BREAK, changed')]).toEqual([1, true]);
+    const query = await runCli(['log', 'query', file, '--kind', 'Checkpoint', '-o', 'json']);
+    expect([query.code, query.stdout.includes('"replica":"\\ud800"')]).toEqual([0, true]);
+  });
+
   it('tells what no checkpoint signs yet, and takes an open end for a break only of a log that is whole', async () => {
     const log = createLog({ key });
     log.start();

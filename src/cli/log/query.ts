@@ -1,4 +1,3 @@
-import { canonicalize } from '../../audit/canonical.ts';
 import type { Line } from '../../audit/read/entry.ts';
 import { columns, compileQuery, detailOf, findingsText, rowOf } from '../../audit/read/query.ts';
 import { clip } from '../../policy/kube/text.ts';
@@ -94,7 +93,7 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
     if (!matches(line)) return;
     found += 1;
     io.stdout(
-      format === 'csv' ? csvRow(rowOf(line)) : format === 'json' ? `${canonicalize(line.value)}\n` : textOf(line),
+      format === 'csv' ? csvRow(rowOf(line)) : format === 'json' ? `${JSON.stringify(line.value)}\n` : textOf(line),
     );
   });
   log.progress.done();
