@@ -86,17 +86,18 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
     exempted: parsed.boolean('exempted'),
   });
   const log = await openLog(parsed.positionals, io);
-  const bad = createBadLines(io);
+  const bad = createBadLines(io, log.progress);
   let found = 0;
   if (format === 'csv') io.stdout(csvRow(columns));
   await eachLine(log, bad, (line) => {
     if (!matches(line)) return;
     found += 1;
+    log.progress.clear();
     io.stdout(
       format === 'csv' ? csvRow(rowOf(line)) : format === 'json' ? `${JSON.stringify(line.value)}\n` : textOf(line),
     );
   });
-  log.progress.done();
+  log.progress.clear();
   if (found === 0) io.stderr('no record matches\n');
   if (bad.count() > 0) io.stderr(`${plural(bad.count(), 'line')} could not be read; ${count(found)} printed\n`);
   return bad.count() > 0 ? exitCodes.failed : exitCodes.ok;

@@ -59,11 +59,12 @@ export interface BadLines {
 const maxNamed = 20;
 
 /** Names lines that cannot be read on standard error, and goes on. */
-export function createBadLines(io: CliIo): BadLines {
+export function createBadLines(io: CliIo, progress: Progress): BadLines {
   let count = 0;
   return {
     add(where) {
       count += 1;
+      if (count <= maxNamed + 1) progress.clear();
       if (count <= maxNamed) io.stderr(`osmo-admission: ${where}: is no line of an audit log\n`);
       if (count === maxNamed + 1) io.stderr('osmo-admission: more such lines follow; they are counted\n');
     },
