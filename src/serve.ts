@@ -59,7 +59,12 @@ export interface ServeWorld {
   readonly monotonic: () => number;
   readonly random: () => number;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Ends the process though a system call does not return. */
+  readonly abandon: () => void;
 }
+
+/** What the audit log has for its last lines at least. With the defaults of delay and timeout it is within the manifests' grace period. */
+const leastAuditEndMs = 3_000;
 
 /** Three looks of the reconciler. */
 const leaseDurationMs = 15_000;
@@ -136,9 +141,26 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   try {
     return await judge(settings, io, world, { metrics, policies, certificates, audit: serverAudit, notes, live });
   } catch (error) {
-    await audit.stop(`failed: ${error instanceof Error ? error.message : String(error)}`);
+    await endAudit(
+      serverAudit,
+      `failed: ${error instanceof Error ? error.message : String(error)}`,
+      leastAuditEndMs,
+      world,
+    );
     throw error;
   }
+}
+
+/** A sink that stands still must not hold up the end until somebody kills the process. */
+async function endAudit(
+  audit: ServerAudit,
+  signal: string,
+  withinMs: number,
+  { log, abandon }: ServeWorld,
+): Promise<void> {
+  if (await audit.log.stop(signal, withinMs)) return;
+  log('error', 'stopped without the end of the audit log: a sink did not take it', { signal, lost: audit.lost() });
+  abandon();
 }
 
 /** Judges until a signal, and drains. */
@@ -257,9 +279,11 @@ async function judge(
     onTlsError: metrics.tlsError,
   });
   let stoppedBy = '';
+  let drainedByMs = 0;
   const drained = new Promise<number>((resolve, reject) => {
     world.onStop((signal) => {
       stoppedBy ||= signal;
+      drainedByMs ||= world.monotonic() + settings.shutdownDelayMs + settings.shutdownTimeoutMs;
       log('info', 'stopping', { signal, shutdownDelaySeconds: settings.shutdownDelayMs / 1000 });
       server.drain(settings).then(resolve, reject);
     });
@@ -278,7 +302,7 @@ async function judge(
   await claims?.stop();
   // Closes the client, too.
   await watch?.stop();
-  await audit.log.stop(stoppedBy);
+  await endAudit(audit, stoppedBy, Math.max(leastAuditEndMs, drainedByMs - world.monotonic()), world);
   log(cut === 0 ? 'info' : 'error', 'stopped', { requestsCutOff: cut });
   return exitCodes.ok;
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createReviewClient, type ReviewClient } from '../scripts/review-client.ts';
@@ -150,6 +151,25 @@ describe('the audit log of a server', () => {
       /HTTP 500: .*the audit record could not be written: ENOSPC/,
     );
     await end(server);
+  });
+
+  it('whose sink stands still is given up at the end: it does not wait to be killed, and tells what it lost', async () => {
+    const pipe = folder.path('stuck.pipe');
+    execFileSync('mkfifo', [pipe]);
+    const server = folder.start([
+      ...[...folder.usual(), '--shutdown-delay', '0s', '--shutdown-timeout', '1s'],
+      ...['--audit-log', pipe, '--audit-log', '-'],
+    ]);
+    const client = await clientOf(server);
+    // Nobody reads the pipe: it takes 64 KiB, and then nothing.
+    const records = 100;
+    for (let i = 0; i < records; i++) await client.review('validate', osmoPod('chart-default-cpu'));
+    client.close();
+    server.signal('SIGTERM');
+    expect(await server.exit).toBe(1);
+    expect(server.stderr()).toContain('"why":"the sink did not take it before the end"');
+    expect(server.stderr()).toMatch(/stopped without the end of the audit log.*"lost":[1-9]/);
+    expect(parseLines(server.stdout()).at(-1)).toMatchObject({ kind: 'LogStop', signal: 'SIGTERM', records });
   });
 
   it('names the replica by POD_NAME', async () => {

@@ -6,6 +6,8 @@ import type { Metrics } from './metrics.ts';
 
 export interface ServerAudit {
   readonly log: AuditLog;
+  /** Lines lost since the start, of all sinks. */
+  lost(): number;
   /** For `/readyz`. Never unready for it: taking replicas out of the Service would record no more. */
   check(): Check;
 }
@@ -44,6 +46,7 @@ export async function openServerAudit(
   });
   return {
     log: audit,
+    lost: () => lost,
     check: () => ({
       name: 'audit',
       state: lost === 0 ? 'ok' : 'note',

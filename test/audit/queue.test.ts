@@ -135,6 +135,24 @@ describe('the queue to a sink', () => {
     expect(queue.untold().at(-1)).toMatchObject({ lastSequence: 99 });
   });
 
+  it('that is given up has lost what waits and what is under way, once, and takes no more', async () => {
+    const { queue, chunks, lost, take, answer } = queueTo();
+    take(1, 2);
+    await turn();
+    take(3);
+    const settled = queue.settled();
+    const closed = queue.close();
+    queue.abandon('no time left');
+    await closed;
+    expect(await settled).toBe('no time left');
+    expect(lost).toEqual([[3, 'no time left']]);
+    // The write ends after all.
+    await answer();
+    take(4);
+    await turn();
+    expect([chunks, lost.at(-1)]).toEqual([['1\n2\n'], [1, 'the sink is closed']]);
+  });
+
   it('loses what comes after close, and says so', async () => {
     const { queue, lost, take } = queueTo();
     await queue.close();

@@ -62,6 +62,8 @@ export interface LineQueue {
   failing(): boolean;
   /** Writes what is pending and waits until it is written or has failed; takes nothing afterwards. */
   close(): Promise<void>;
+  /** Gives up the lines that wait and those of the write that does not end: whether these are there nobody knows. They count as lost. */
+  abandon(why: string): void;
 }
 
 /** Beyond this many runs of lost lines the last one takes the next ones in, so that a disk that comes and goes costs no memory. */
@@ -85,6 +87,7 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
   let writing: Batch | undefined;
   let scheduled = false;
   let closed: (() => void) | undefined;
+  let abandoned = false;
   /** Lines are lost until the pending ones are on their way: what is lost is one run. */
   let overflowing: string | undefined;
   let lastLoss: string | undefined;
@@ -137,6 +140,7 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
 
   const flush = (): void => {
     scheduled = false;
+    if (abandoned) return;
     if (writing !== undefined) return;
     if (pending.lines.length === 0) {
       closed?.();
@@ -147,6 +151,7 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
     overflowing = undefined;
     writing = batch;
     void output.write(batch.lines.map(({ text }) => text).join('')).then((result) => {
+      if (abandoned) return;
       writing = undefined;
       finish(batch, result);
       flush();
@@ -183,6 +188,18 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
         closed = resolve;
         flush();
       }),
+    abandon(why) {
+      abandoned = true;
+      const given = [writing ?? emptyBatch(), pending];
+      pending = emptyBatch();
+      lose(
+        given.flatMap(({ lines }) => lines),
+        why,
+      );
+      for (const { settled } of given) settled?.resolve(why);
+      closed?.();
+      closed ??= () => undefined;
+    },
   };
 }
 
