@@ -99,6 +99,37 @@ describe('a server that is killed under load and started again', () => {
   });
 });
 
+describe('two servers that were given one file', () => {
+  it('part: none loses a record, each line is whole, and metrics, log and records say so', async () => {
+    const first = start();
+    const before = load(await clientOf(first));
+    await eventually('answers', () => before.hashes.length > 20);
+    const second = start();
+    const after = load(await clientOf(second));
+    await eventually('answers of both', () => after.hashes.length > 20);
+    const seen = before.hashes.length;
+    await eventually('more answers', () => before.hashes.length > seen + 20);
+    let faults = 0;
+    for (const server of [first, second]) {
+      const text = await (await fetch(`http://127.0.0.1:${(await server.ports()).health}/metrics`)).text();
+      faults += metricOf(text, 'osmo_admission_audit_faults_total', { operation: 'shared' });
+    }
+    expect(faults).toBeGreaterThan(0);
+    expect(first.stderr() + second.stderr()).toContain('somebody else has written');
+    for (const server of [first, second]) server.signal('SIGTERM');
+    expect(await Promise.all([first.exit, second.exit])).toEqual([0, 0]);
+    await Promise.all([before.done, after.done]);
+    const files = readdirSync(folder.directory).filter((name) => /^audit(\.[0-9a-f]{8})?\.log$/.test(name));
+    const text = files.map((name) => readFileSync(folder.path(name), 'utf8')).join('');
+    const written = new Set(text.trimEnd().split('\n').map(sha256));
+    expect([...before.hashes, ...after.hashes].filter((hash) => !written.has(hash))).toEqual([]);
+    const moves = parseLines(text).filter(({ kind }) => kind === 'FileRecord');
+    expect(moves).toHaveLength(faults);
+    expect(files.length).toBeGreaterThan(1);
+    for (const { to } of moves) expect(files.map(folder.path)).toContain(to);
+  });
+});
+
 describe('the audit log of a server', () => {
   it('goes to standard output and a file at once, the same lines, which the answers name', async () => {
     const server = start('--audit-log', '-', '--cluster-name', 'lab');

@@ -87,6 +87,14 @@ export interface ConfigurationRecord extends LineHeader {
   readonly gaps: readonly { readonly where: string; readonly message: string }[];
 }
 
+/** Somebody else was at the file: from about here on its lines stand in another one. */
+export interface FileRecord extends LineHeader {
+  readonly kind: 'FileRecord';
+  readonly from: string;
+  readonly to: string;
+  readonly why: string;
+}
+
 /** Lines that one sink does not have: written once it works again. They keep their sequence numbers, and the chain goes on over them. */
 export interface GapRecord extends LineHeader {
   readonly kind: 'GapRecord';
@@ -121,6 +129,7 @@ export type AuditLine =
   | PolicyRecord
   | CertificateRecord
   | ConfigurationRecord
+  | FileRecord
   | GapRecord
   | Checkpoint;
 

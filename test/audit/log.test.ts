@@ -121,12 +121,13 @@ describe('lines of every kind', () => {
     more.policy(policy, 'x');
     more.certificate({ fingerprint: 'f'.repeat(64), expiresAt: 1_800_000_000 }, '');
     more.configuration([]);
+    other.note({ kind: 'FileRecord', time: '2026-11-25T12:00:00.000Z', from: 'a.log', to: 'a.1.log', why: 'w' });
     await other.stop('SIGTERM', stopMs);
     const all = [...lines(), ...again.lines()];
     expect(new Set(kindsOf(all))).toEqual(
       new Set([
         ...['LogStart', 'PolicyRecord', 'CertificateRecord', 'ConfigurationRecord', 'AdmissionRecord', 'GapRecord'],
-        ...['LogStop', 'Checkpoint'],
+        ...['LogStop', 'Checkpoint', 'FileRecord'],
       ]),
     );
     for (const line of all) {
@@ -387,7 +388,7 @@ describe('with a file', () => {
     await log.write(record({}), deadlineMs).until;
     calls.length = 0;
     await log.write(record({}), deadlineMs).until?.then(() => calls.push('answer'));
-    expect(calls).toEqual(['write', 'sync', 'answer']);
+    expect(calls).toEqual(['stat', 'identityOf', 'write', 'sync', 'answer']);
     await log.stop('SIGTERM', stopMs);
   });
 

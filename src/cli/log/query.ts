@@ -26,7 +26,7 @@ const flags: Flags = {
   kind: {
     type: 'string',
     value: 'KIND',
-    help: 'Kind of the record: AdmissionRecord, PolicyRecord, CertificateRecord, ConfigurationRecord, GapRecord, LogStart, LogStop or Checkpoint.',
+    help: 'Kind of the record: AdmissionRecord, PolicyRecord, CertificateRecord, ConfigurationRecord, FileRecord, GapRecord, LogStart, LogStop or Checkpoint.',
     default: 'AdmissionRecord',
   },
   output: {
