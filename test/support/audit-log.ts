@@ -31,10 +31,17 @@ export interface LogWriter {
 }
 
 export function createLog(
-  options: { readonly key?: SigningKey; readonly replica?: string; readonly fromMs?: number } = {},
+  options: {
+    readonly key?: SigningKey;
+    readonly replica?: string;
+    readonly fromMs?: number;
+    /** Given the lines, which are then not kept: a log may be larger than the memory. */
+    readonly keep?: (line: string) => void;
+  } = {},
 ): LogWriter {
   const { key, replica = 'webhook-0', fromMs = Date.UTC(2026, 10, 25, 12) } = options;
   const lines: string[] = [];
+  const { keep = (line: string) => void lines.push(line) } = options;
   let state: ChainState = { cluster: 'lab', replica, boot: '', sequence: 0, previous: noHash };
   let boots = 0;
   let decisions = 0;
@@ -43,7 +50,7 @@ export function createLog(
   const take = ({ line, next }: Link, isLost = false): string => {
     state = next;
     seconds += 1;
-    if (!isLost) lines.push(line);
+    if (!isLost) keep(line);
     return line;
   };
   const add = (body: LineBody): string => take(link(state, body));

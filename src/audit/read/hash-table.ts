@@ -1,6 +1,6 @@
 /**
- * A set of SHA-256 hashes with a mark for each, in flat arrays: half of each hash is kept (128 bits, which nobody makes meet), at 17 to 34 bytes
- * an entry, so that a million of them stay small.
+ * A set of SHA-256 hashes with a mark for each. Of each hash 127 bits are kept, which nobody makes meet, and a bit for the mark; with the room
+ * that a hash table needs these are 19 to 24 bytes an entry, so that millions of them stay small.
  */
 export interface HashTable {
   /** @returns false where it is there already. */
@@ -10,78 +10,114 @@ export interface HashTable {
   mark(hash: string): boolean;
   isMarked(hash: string): boolean;
   readonly size: number;
+  /** Bytes that it takes. */
+  readonly bytes: number;
 }
 
 const words = 4;
-const minCapacity = 1024;
-const [free, taken, marked] = [0, 1, 2] as const;
+/** Of the last word: whether the entry is marked. A place of which all other bits are 0 is free. */
+const markBit = 1;
+/** By the first byte of a hash, so that only a small part is copied when it grows. */
+const segments = 256;
+const minCapacity = 16;
+const maxLoad = 0.85;
+const growth = 1.25;
+
+interface Segment {
+  keys: Uint32Array;
+  size: number;
+}
 
 export function createHashTable(): HashTable {
-  let capacity = minCapacity;
-  let keys = new Uint32Array(capacity * words);
-  let states = new Uint8Array(capacity);
+  const all = Array.from(
+    { length: segments },
+    (): Segment => ({ keys: new Uint32Array(minCapacity * words), size: 0 }),
+  );
   let size = 0;
   const key = new Uint32Array(words);
 
-  const parse = (hash: string): void => {
+  const parse = (hash: string): Segment => {
     for (let i = 0; i < words; i++) key[i] = Number.parseInt(hash.slice(i * 8, i * 8 + 8), 16);
+    key[words - 1] = wordOf(key, words - 1) & ~markBit;
+    const segment = all[wordOf(key, 0) >>> 24];
+    if (segment === undefined) throw new RangeError('a word has 32 bits');
+    return segment;
   };
 
-  /** Where the key is, or the free place for it. */
-  const find = (): number => {
-    const mask = capacity - 1;
-    for (let slot = (key[0] ?? 0) & mask; ; slot = (slot + 1) & mask) {
-      if (states[slot] === free || holdsKey(slot)) return slot;
+  /** Where the key begins, or the free place for it. */
+  const find = ({ keys }: Segment): number => {
+    const capacity = keys.length / words;
+    let slot = Math.floor((wordOf(key, 1) / 2 ** 32) * capacity);
+    for (; !isFree(keys, slot * words) && !holds(keys, slot * words, key); slot = slot + 1 === capacity ? 0 : slot + 1);
+    return slot * words;
+  };
+
+  const grow = (segment: Segment): void => {
+    const old = segment.keys;
+    segment.keys = new Uint32Array(Math.ceil((old.length / words) * growth) * words);
+    const wanted = key.slice();
+    for (let at = 0; at < old.length; at += words) {
+      if (isFree(old, at)) continue;
+      key.set(old.subarray(at, at + words));
+      const mark = wordOf(key, words - 1) & markBit;
+      key[words - 1] = wordOf(key, words - 1) & ~markBit;
+      const to = find(segment);
+      segment.keys.set(key, to);
+      segment.keys[to + words - 1] = wordOf(key, words - 1) | mark;
     }
+    key.set(wanted);
+    // Given back now, not when it is collected.
+    if (old.buffer instanceof ArrayBuffer) old.buffer.transfer(0);
   };
 
-  const holdsKey = (slot: number): boolean => {
-    for (let i = 0; i < words; i++) if (keys[slot * words + i] !== key[i]) return false;
-    return true;
-  };
-
-  const grow = (): void => {
-    const [oldKeys, oldStates, oldCapacity] = [keys, states, capacity];
-    capacity *= 2;
-    keys = new Uint32Array(capacity * words);
-    states = new Uint8Array(capacity);
-    for (let slot = 0; slot < oldCapacity; slot++) {
-      const state = oldStates[slot] ?? free;
-      if (state === free) continue;
-      key.set(oldKeys.subarray(slot * words, (slot + 1) * words));
-      const at = find();
-      keys.set(key, at * words);
-      states[at] = state;
-    }
-  };
-
-  const stateOf = (hash: string): number => {
-    parse(hash);
-    return states[find()] ?? free;
+  /** Where a hash is; -1 where it is not. */
+  const placeOf = (segment: Segment): number => {
+    const at = find(segment);
+    return isFree(segment.keys, at) ? -1 : at;
   };
 
   return {
     add(hash) {
-      if (size * 2 >= capacity) grow();
-      parse(hash);
-      const slot = find();
-      if (states[slot] !== free) return false;
-      keys.set(key, slot * words);
-      states[slot] = taken;
+      const segment = parse(hash);
+      if (placeOf(segment) !== -1) return false;
+      if (segment.size + 1 > (segment.keys.length / words) * maxLoad) grow(segment);
+      segment.keys.set(key, find(segment));
+      segment.size += 1;
       size += 1;
       return true;
     },
-    has: (hash) => stateOf(hash) !== free,
+    has: (hash) => placeOf(parse(hash)) !== -1,
     mark(hash) {
-      parse(hash);
-      const slot = find();
-      if (states[slot] === free) return false;
-      states[slot] = marked;
+      const segment = parse(hash);
+      const at = placeOf(segment);
+      if (at === -1) return false;
+      segment.keys[at + words - 1] = wordOf(segment.keys, at + words - 1) | markBit;
       return true;
     },
-    isMarked: (hash) => stateOf(hash) === marked,
+    isMarked(hash) {
+      const segment = parse(hash);
+      const at = placeOf(segment);
+      return at !== -1 && (wordOf(segment.keys, at + words - 1) & markBit) !== 0;
+    },
     get size() {
       return size;
     },
+    get bytes() {
+      return all.reduce((sum, { keys }) => sum + keys.byteLength, 0);
+    },
   };
+}
+
+function wordOf(keys: Uint32Array, at: number): number {
+  return keys[at] ?? 0;
+}
+
+function isFree(keys: Uint32Array, at: number): boolean {
+  for (let i = 0; i < words; i++) if (keys[at + i] !== 0) return false;
+  return true;
+}
+
+function holds(keys: Uint32Array, at: number, key: Uint32Array): boolean {
+  for (let i = 0; i < words - 1; i++) if (keys[at + i] !== key[i]) return false;
+  return (wordOf(keys, at + words - 1) & ~markBit) >>> 0 === wordOf(key, words - 1);
 }
