@@ -203,12 +203,14 @@ describe('the audit log of a server', () => {
     expect(parseLines(server.stdout()).at(-1)).toMatchObject({ kind: 'LogStop', signal: 'SIGTERM', records });
   });
 
-  it('names the replica by POD_NAME', async () => {
-    const server = folder.start([...folder.usual(), '--shutdown-delay', '0s'], { POD_NAME: 'webhook-1' });
+  it('names the replica by POD_NAME, no longer than a name is', async () => {
+    const server = folder.start([...folder.usual(), '--shutdown-delay', '0s'], { POD_NAME: 'w'.repeat(300) });
     await server.ports();
     server.signal('SIGTERM');
     await server.exit;
-    expect(new Set(parseLines(server.stdout()).map(({ replica }) => replica))).toEqual(new Set(['webhook-1']));
+    expect(new Set(parseLines(server.stdout()).map(({ replica }) => replica))).toEqual(
+      new Set([`${'w'.repeat(252)}…`]),
+    );
   });
 
   it('ends with LogStop also where the server could not start', async () => {
