@@ -63,9 +63,6 @@ export interface ServeWorld {
   readonly abandon: () => void;
 }
 
-/** What the audit log has for its last lines at least. With the defaults of delay and timeout it is within the manifests' grace period. */
-const leastAuditEndMs = 3_000;
-
 /** Three looks of the reconciler. */
 const leaseDurationMs = 15_000;
 
@@ -141,26 +138,9 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   try {
     return await judge(settings, io, world, { metrics, policies, certificates, audit: serverAudit, notes, live });
   } catch (error) {
-    await endAudit(
-      serverAudit,
-      `failed: ${error instanceof Error ? error.message : String(error)}`,
-      leastAuditEndMs,
-      world,
-    );
+    await serverAudit.end(`failed: ${error instanceof Error ? error.message : String(error)}`, 0);
     throw error;
   }
-}
-
-/** A sink that stands still must not hold up the end until somebody kills the process. */
-async function endAudit(
-  audit: ServerAudit,
-  signal: string,
-  withinMs: number,
-  { log, abandon }: ServeWorld,
-): Promise<void> {
-  if (await audit.log.stop(signal, withinMs)) return;
-  log('error', 'stopped without the end of the audit log: a sink did not take it', { signal, lost: audit.lost() });
-  abandon();
 }
 
 /** Judges until a signal, and drains. */
@@ -302,7 +282,7 @@ async function judge(
   await claims?.stop();
   // Closes the client, too.
   await watch?.stop();
-  await endAudit(audit, stoppedBy, Math.max(leastAuditEndMs, drainedByMs - world.monotonic()), world);
+  await audit.end(stoppedBy, drainedByMs - world.monotonic());
   log(cut === 0 ? 'info' : 'error', 'stopped', { requestsCutOff: cut });
   return exitCodes.ok;
 }

@@ -1,6 +1,6 @@
 /**
  * A set of SHA-256 hashes with a mark for each. Of each hash 127 bits are kept, which nobody makes meet, and a bit for the mark; with the room
- * that a hash table needs these are 19 to 24 bytes an entry, so that millions of them stay small.
+ * that a hash table needs these are 19 bytes for each that was expected.
  */
 export interface HashTable {
   /** @returns false where it is there already. */
@@ -17,93 +17,70 @@ export interface HashTable {
 const words = 4;
 /** Of the last word: whether the entry is marked. A place of which all other bits are 0 is free. */
 const markBit = 1;
-/** By the first byte of a hash, so that only a small part is copied when it grows. */
-const segments = 256;
-const minCapacity = 16;
 const maxLoad = 0.85;
+const minCapacity = 1_024;
 const growth = 1.25;
 
-interface Segment {
-  keys: Uint32Array;
-  size: number;
-}
-
-export function createHashTable(): HashTable {
-  const all = Array.from(
-    { length: segments },
-    (): Segment => ({ keys: new Uint32Array(minCapacity * words), size: 0 }),
-  );
+/** @param expected how many there will be: it grows where there are more, for which it needs room for both. */
+export function createHashTable(expected = 0): HashTable {
+  let keys = new Uint32Array(Math.ceil(Math.max(minCapacity, expected / maxLoad + 1)) * words);
   let size = 0;
   const key = new Uint32Array(words);
 
-  const parse = (hash: string): Segment => {
+  const parse = (hash: string): void => {
     for (let i = 0; i < words; i++) key[i] = Number.parseInt(hash.slice(i * 8, i * 8 + 8), 16);
     key[words - 1] = wordOf(key, words - 1) & ~markBit;
-    const segment = all[wordOf(key, 0) >>> 24];
-    if (segment === undefined) throw new RangeError('a word has 32 bits');
-    return segment;
   };
 
-  /** Where the key begins, or the free place for it. */
-  const find = ({ keys }: Segment): number => {
-    const capacity = keys.length / words;
-    let slot = Math.floor((wordOf(key, 1) / 2 ** 32) * capacity);
-    for (; !isFree(keys, slot * words) && !holds(keys, slot * words, key); slot = slot + 1 === capacity ? 0 : slot + 1);
-    return slot * words;
+  /** Where the key is, or the free place for it. */
+  const find = (): number => {
+    let at = Math.floor((wordOf(key, 0) / 2 ** 32) * (keys.length / words)) * words;
+    while (!isFree(keys, at) && !holds(keys, at, key)) at = at + words === keys.length ? 0 : at + words;
+    return at;
   };
 
-  const grow = (segment: Segment): void => {
-    const old = segment.keys;
-    segment.keys = new Uint32Array(Math.ceil((old.length / words) * growth) * words);
-    const wanted = key.slice();
-    for (let at = 0; at < old.length; at += words) {
-      if (isFree(old, at)) continue;
-      key.set(old.subarray(at, at + words));
-      const mark = wordOf(key, words - 1) & markBit;
+  const grow = (): void => {
+    const old = keys;
+    keys = new Uint32Array(Math.ceil((old.length / words) * growth) * words);
+    for (let from = 0; from < old.length; from += words) {
+      if (isFree(old, from)) continue;
+      key.set(old.subarray(from, from + words));
       key[words - 1] = wordOf(key, words - 1) & ~markBit;
-      const to = find(segment);
-      segment.keys.set(key, to);
-      segment.keys[to + words - 1] = wordOf(key, words - 1) | mark;
+      keys.set(old.subarray(from, from + words), find());
     }
-    key.set(wanted);
-    // Given back now, not when it is collected.
-    if (old.buffer instanceof ArrayBuffer) old.buffer.transfer(0);
   };
 
   /** Where a hash is; -1 where it is not. */
-  const placeOf = (segment: Segment): number => {
-    const at = find(segment);
-    return isFree(segment.keys, at) ? -1 : at;
+  const placeOf = (hash: string): number => {
+    parse(hash);
+    const at = find();
+    return isFree(keys, at) ? -1 : at;
   };
 
   return {
     add(hash) {
-      const segment = parse(hash);
-      if (placeOf(segment) !== -1) return false;
-      if (segment.size + 1 > (segment.keys.length / words) * maxLoad) grow(segment);
-      segment.keys.set(key, find(segment));
-      segment.size += 1;
+      if (size + 1 > (keys.length / words) * maxLoad) grow();
+      if (placeOf(hash) !== -1) return false;
+      keys.set(key, find());
       size += 1;
       return true;
     },
-    has: (hash) => placeOf(parse(hash)) !== -1,
+    has: (hash) => placeOf(hash) !== -1,
     mark(hash) {
-      const segment = parse(hash);
-      const at = placeOf(segment);
+      const at = placeOf(hash);
       if (at === -1) return false;
-      segment.keys[at + words - 1] = wordOf(segment.keys, at + words - 1) | markBit;
+      keys[at + words - 1] = wordOf(keys, at + words - 1) | markBit;
       return true;
     },
     isMarked(hash) {
-      const segment = parse(hash);
-      const at = placeOf(segment);
-      return at !== -1 && (wordOf(segment.keys, at + words - 1) & markBit) !== 0;
+      const at = placeOf(hash);
+      return at !== -1 && (wordOf(keys, at + words - 1) & markBit) !== 0;
     },
     get size() {
       return size;
     },
     get bytes() {
-      return all.reduce((sum, { keys }) => sum + keys.byteLength, 0);
+      return keys.byteLength;
     },
   };
 }
@@ -113,8 +90,8 @@ function wordOf(keys: Uint32Array, at: number): number {
 }
 
 function isFree(keys: Uint32Array, at: number): boolean {
-  for (let i = 0; i < words; i++) if (keys[at + i] !== 0) return false;
-  return true;
+  for (let i = 0; i < words - 1; i++) if (keys[at + i] !== 0) return false;
+  return wordOf(keys, at + words - 1) <= markBit;
 }
 
 function holds(keys: Uint32Array, at: number, key: Uint32Array): boolean {

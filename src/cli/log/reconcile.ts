@@ -72,7 +72,7 @@ export async function reconcileLogs(args: readonly string[], io: CliIo): Promise
   if (config !== undefined) scopes.always(await readText(config), config);
   const log = await openLog(parsed.positionals, io, { passes: 2, more: [...apiFiles, ...apiFiles] });
   const bad = createBadLines(io, log.progress);
-  const reconciler = createReconciler(readSpan(parsed, io));
+  const reconciler = createReconciler(readSpan(parsed, io), log.lines);
   await eachLine(log, bad, (line) => {
     reconciler.record(line);
     if (config === undefined) scopes.learn(line);

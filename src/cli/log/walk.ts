@@ -7,6 +7,8 @@ import { readEnds, readLines } from './read-file.ts';
 /** The files of a log, in the order in which they were written. */
 export interface LogFiles extends OrderedFiles {
   readonly progress: Progress;
+  /** Of all files. */
+  readonly lines: number;
 }
 
 /**
@@ -24,7 +26,7 @@ export async function openLog(
   const progress = createProgress([...Array.from({ length: passes + 1 }, () => unique).flat(), ...more], io);
   const ends = [];
   for (const file of unique) ends.push(await readEnds(file, progress.add));
-  return { ...orderFiles(ends), progress };
+  return { ...orderFiles(ends), progress, lines: ends.reduce((sum, { lines }) => sum + lines, 0) };
 }
 
 /** Hands over each entry of the files, in order. */
