@@ -1,6 +1,5 @@
 import { createAdmit } from './admission/admit.ts';
 import { createReviewHandler } from './admission/handler.ts';
-import type { AuditLog } from './audit/log.ts';
 import { type AuditNotes, createAuditNotes } from './audit/notes.ts';
 import { type CliIo, exitCodes } from './cli/io.ts';
 import { readServeFlags, type ServeSettings, serveHelp } from './cli/serve-flags.ts';
@@ -57,6 +56,8 @@ export interface ServeWorld {
   readonly monotonic: () => number;
   readonly random: () => number;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Ends the process though a system call does not return. */
+  readonly abandon: () => void;
 }
 
 /** Three looks of the reconciler. */
@@ -102,13 +103,13 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   const { now } = world;
   const live: Live = {};
   let certificates: Certificates | undefined;
-  let audit: AuditLog | undefined;
+  let audit: ServerAudit | undefined;
   let notes: AuditNotes | undefined;
   const metrics = createMetrics({
     nodes: () => nodeFigures(live.source, now()),
     certificateExpiry: () => certificates?.current().expiresAt,
     quarantine: () => live.reconciler?.figures(),
-    auditFailing: () => audit?.failing(),
+    auditFailing: () => audit?.log.failing(),
   });
   const policies = await loadPolicies(settings, metrics, world, (policy, error) => {
     notes?.policy(policy, error);
@@ -134,17 +135,14 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   certificates = opened.certificates;
   try {
     const clients = await openClientVerification(settings, metrics, world);
-    const serverAudit = await openServerAudit(settings.audit, { metrics, ...world });
-    audit = serverAudit.log;
-    notes = createAuditNotes(audit, { now, print: printPolicy });
+    audit = await openServerAudit(settings.audit, { metrics, ...world });
+    notes = createAuditNotes(audit.log, { now, print: printPolicy });
     notes.policy(policies.current(), '');
     if (policies.status().outcome === 'failure') notes.policy(policies.current(), policies.status().error);
     notes.certificate(certificates.current(), certificates.error());
-    return await judge(settings, io, world, {
-      ...{ metrics, policies, certificates, clients, audit: serverAudit, notes, live },
-    });
+    return await judge(settings, io, world, { metrics, policies, certificates, clients, audit, notes, live });
   } catch (error) {
-    await audit?.stop(`failed: ${error instanceof Error ? error.message : String(error)}`);
+    await audit?.end(`failed: ${error instanceof Error ? error.message : String(error)}`, 0);
     throw error;
   } finally {
     await opened.stop();
@@ -264,9 +262,11 @@ async function judge(
     onTlsError: metrics.tlsError,
   });
   let stoppedBy = '';
+  let drainedByMs = 0;
   const drained = new Promise<number>((resolve, reject) => {
     world.onStop((signal) => {
       stoppedBy ||= signal;
+      drainedByMs ||= world.monotonic() + settings.shutdownDelayMs + settings.shutdownTimeoutMs;
       log('info', 'stopping', { signal, shutdownDelaySeconds: settings.shutdownDelayMs / 1000 });
       server.drain(settings).then(resolve, reject);
     });
@@ -285,7 +285,7 @@ async function judge(
   await claims?.stop();
   // Closes the client, too.
   await watch?.stop();
-  await audit.log.stop(stoppedBy);
+  await audit.end(stoppedBy, drainedByMs - world.monotonic());
   log(cut === 0 ? 'info' : 'error', 'stopped', { requestsCutOff: cut });
   return exitCodes.ok;
 }

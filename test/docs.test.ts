@@ -61,13 +61,21 @@ describe('the commands of docs/audit.md', () => {
     ...new Set([...text.matchAll(/osmo-admission (log [^`\n#>]+)/g)].map(([, command = '']) => command.trim())),
   ];
 
-  it('run as they stand there', async () => {
+  it('run as they stand there, and show what they should', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'docs-'));
     try {
       const key = newSigningKey();
       const log = createLog({ key });
+      const time = log.time();
       log.start();
-      log.decide();
+      log.add({ kind: 'PolicyRecord', time, outcome: 'loaded', digest: 'd'.repeat(64), preset: 'enforce' });
+      log.add({ kind: 'ConfigurationRecord', time, gaps: [] });
+      const finding = { reason: 'a-reason', enforcement: 'enforce', field: '', message: '' };
+      const denial = { decision: 'deny', exemptions: [{ reason: 'backups', rules: ['placement'] }] } as const;
+      const node = { apiGroup: '', apiVersion: 'v1', resource: 'nodes', subresource: '', namespace: '', name: 'NAME' };
+      log.decide({ ...denial, findings: rules.map(({ id }) => ({ ...finding, rule: id })) });
+      log.decide({ ...denial, objectRef: node, user: { username: 'USER', groups: [] } });
+      log.lose(1);
       log.stop();
       const put = (name: string, content: string): string => {
         writeFileSync(join(directory, name), content);
@@ -86,8 +94,12 @@ describe('the commands of docs/audit.md', () => {
       const whole = commands.filter((command) => command.split(' ').length > 2);
       expect(whole.length).toBeGreaterThan(15);
       for (const command of whole) {
-        const { code, stderr } = await runCli(command.split(/ +/).map((word) => files[word] ?? word));
+        const { code, stdout, stderr } = await runCli(command.split(/ +/).map((word) => files[word] ?? word));
         expect(`${command}: ${code} ${code === 2 ? stderr : ''}`).toMatch(/: [01] $/);
+        // A query yields evidence where the log holds some; of CSV the first row says what the columns are.
+        const rows = stdout.trimEnd().split('\n').length - (command.includes('-o csv') ? 1 : 0);
+        if (command.startsWith('log query'))
+          expect(`${command}: ${rows > 0 ? stderr : 'nothing'}`).toBe(`${command}: `);
       }
     } finally {
       rmSync(directory, { recursive: true });

@@ -77,6 +77,20 @@ describe('serve', () => {
     expect(policies[2]?.error).toContain('preset is');
   });
 
+  it('goes on judging where nobody reads its log any more', async () => {
+    const server = folder.start([...folder.usual(), '--shutdown-delay', '0s']);
+    const { admission } = await server.ports();
+    server.closeStderr();
+    folder.write('policy.yaml', policyText('bogus'));
+    const client = createReviewClient({ port: admission, ca: folder.ca, serverName });
+    // What is refused is logged, which fails.
+    await eventually('the refusal', () => server.stdout().includes('"outcome":"refused"'));
+    expect((await client.review('validate', osmoPod('chart-default-cpu'))).allowed).toBe(false);
+    client.close();
+    server.signal('SIGTERM');
+    expect(await server.exit).toBe(0);
+  });
+
   it('drains: unready, still serving with Connection: close, no request lost', async () => {
     const server = folder.start([
       ...folder.usual(),

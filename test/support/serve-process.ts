@@ -20,6 +20,7 @@ export interface Process {
   readonly signal: (name: NodeJS.Signals) => void;
   /** Nobody reads its standard output any more. */
   readonly closeStdout: () => void;
+  readonly closeStderr: () => void;
   /** Once it serves. */
   readonly ports: () => Promise<{ admission: number; health: number }>;
 }
@@ -75,6 +76,7 @@ export function createServeFolder(): ServeFolder {
         stdout: () => stdout,
         signal: (name) => void started.kill(name),
         closeStdout: () => void started.stdout.destroy(),
+        closeStderr: () => void started.stderr.destroy(),
         async ports() {
           await eventually('the server serves', () => stderr.includes('"admissionPort"'));
           const line = stderr.split('\n').find((text) => text.includes('"admissionPort"')) ?? '{}';

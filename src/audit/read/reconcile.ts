@@ -54,9 +54,12 @@ export interface Span {
   readonly toMs: number;
 }
 
-/** @param within what else bounds the time that is compared. */
-export function createReconciler(within: Span): Reconciler {
-  const hashes = createHashTable();
+/**
+ * @param within what else bounds the time that is compared.
+ * @param expected how many records there will be, or somewhat more: memory for their hashes is taken at once.
+ */
+export function createReconciler(within: Span, expected: number): Reconciler {
+  const hashes = createHashTable(expected);
   const gaps: Span[] = [];
   const levels: Record<string, number> = {};
   const lists = {

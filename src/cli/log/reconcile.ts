@@ -71,8 +71,8 @@ export async function reconcileLogs(args: readonly string[], io: CliIo): Promise
   const config = parsed.string('config');
   if (config !== undefined) scopes.always(await readText(config), config);
   const log = await openLog(parsed.positionals, io, { passes: 2, more: [...apiFiles, ...apiFiles] });
-  const bad = createBadLines(io);
-  const reconciler = createReconciler(readSpan(parsed, io));
+  const bad = createBadLines(io, log.progress);
+  const reconciler = createReconciler(readSpan(parsed, io), log.lines);
   await eachLine(log, bad, (line) => {
     reconciler.record(line);
     if (config === undefined) scopes.learn(line);
@@ -87,7 +87,7 @@ export async function reconcileLogs(args: readonly string[], io: CliIo): Promise
       if (event !== 'bad') reconciler.eventAgain(event);
     });
   }
-  log.progress.done();
+  log.progress.clear();
   const report = { ...reconciler.report(), scope: scopes.known() };
   io.stdout(format === 'json' ? reconciliationObject(report) : renderReconciliation(report));
   const { missing, unknown, differs, twice, failedOpen, unseen } = report;

@@ -68,7 +68,7 @@ export async function verifyLog(args: readonly string[], io: CliIo): Promise<num
     const report = verifier.end();
     chains.push({ replica, files, ...report, ends: parsed.boolean('whole') ? missingEnds(report) : [] });
   }
-  log.progress.done();
+  log.progress.clear();
   const verification: Verification = { chains, twice: log.twice, empty: log.empty, trusted: trusted.length > 0 };
   io.stdout(format === 'json' ? verificationObject(verification) : renderVerification(verification));
   const isBroken = chains.some(({ found, ends }) => found !== undefined || ends.length > 0) || chains.length === 0;
