@@ -25,7 +25,8 @@ export function createChainCheck(accept: (line: Line, before: Line | undefined) 
   /** What it means if it belongs nowhere. */
   let strayMeans: Break | undefined;
   let holes: Hole[] = [];
-  const boots = new Set<string>();
+  /** First line of each boot so far. */
+  const boots = new Map<string, Line>();
   let found: Break | undefined;
 
   const fail = (problem: Break, about?: Hole): void => {
@@ -46,12 +47,14 @@ export function createChainCheck(accept: (line: Line, before: Line | undefined) 
     if (last !== undefined && boot !== last.header.boot) {
       settleHoles();
       if (stray !== undefined && isNext(stray, last)) fail(breakAt('reordered', stray, atEnd));
+      const early = boots.get(boot);
+      if (early !== undefined) fail(breakAt('inserted', early, `its boot comes after it, at ${placeText(line.place)}`));
     }
     if (stray?.header.boot === boot && stray.header.sequence === sequence) {
       fail(breakAt('inserted', stray, `this line stands again where it belongs, at ${placeText(line.place)}`));
     }
     if (kind === 'GapRecord') holes = withoutDeclared(holes, line);
-    boots.add(boot);
+    if (!boots.has(boot)) boots.set(boot, line);
     const before = last;
     earlier = before;
     last = line;

@@ -1,64 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readEntry } from '../../../src/audit/read/entry.ts';
-import { createLineSplitter } from '../../../src/audit/read/split-lines.ts';
-import { type ChainReport, createChainVerifier } from '../../../src/audit/read/verify-chain.ts';
-import { createLog, newSigningKey } from '../../support/audit-log.ts';
+import { anyLog, join, kindOf, linesOf, sequenceOf, verify } from './generated-log.ts';
 
 /* Logs as the server writes them, each with one thing done to it. */
 
-const key = newSigningKey();
+const log = anyLog(['decide', 'checkpoint', 'restart', 'kill', 'apart', 'lose']);
 
-type Step =
-  | { readonly do: 'decide' | 'checkpoint' | 'restart' | 'kill' | 'apart' }
-  | { readonly do: 'lose'; readonly count: number };
-
-const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 8, arbitrary: fc.constant<Step>({ do: 'decide' }) },
-  { weight: 2, arbitrary: fc.constant<Step>({ do: 'checkpoint' }) },
-  { weight: 2, arbitrary: fc.constantFrom<Step>({ do: 'restart' }, { do: 'kill' }, { do: 'apart' }) },
-  { weight: 1, arbitrary: fc.integer({ min: 1, max: 4 }).map((count) => ({ do: 'lose' as const, count })) },
-);
-
-const log = fc.array(step, { minLength: 4, maxLength: 40, size: 'max' });
-
-/** Lines of an orderly log of at least six lines. */
-function linesOf(steps: readonly Step[]): readonly string[] {
-  const writer = createLog({ key });
-  writer.start();
-  for (const entry of steps) {
-    if (entry.do === 'decide') writer.decide();
-    else if (entry.do === 'checkpoint') writer.checkpoint();
-    else if (entry.do === 'lose') writer.lose(entry.count);
-    else {
-      if (entry.do !== 'kill') writer.stop();
-      writer.start({ apart: entry.do === 'apart' });
-    }
-  }
-  writer.stop();
-  return writer.lines;
-}
-
-function verify(text: string): ChainReport {
-  const verifier = createChainVerifier([]);
-  const splitter = createLineSplitter();
-  const bytes = Buffer.from(text);
-  // In two chunks that part anywhere.
-  const middle = Math.floor(bytes.length / 2);
-  for (const line of [
-    ...splitter.push(bytes.subarray(0, middle)),
-    ...splitter.push(bytes.subarray(middle)),
-    ...splitter.end(),
-  ]) {
-    verifier.feed(readEntry('audit.log', line));
-  }
-  return verifier.end();
-}
-
-const join = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('');
-const kindOf = (line: string | undefined): string => JSON.parse(line ?? '{}').kind;
 const bootOf = (line: string | undefined): string => JSON.parse(line ?? '{}').boot;
-const sequenceOf = (line: string | undefined): number => JSON.parse(line ?? '{"sequence":0}').sequence;
 const at = (lines: readonly string[], share: number, from = 0, before = 0): number =>
   from + Math.floor(share * (lines.length - from - before));
 const share = fc.integer({ min: 0, max: 9_999 }).map((number) => number / 10_000);
