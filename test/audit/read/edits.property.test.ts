@@ -78,11 +78,11 @@ function isPiece(items: readonly Item[]): boolean {
 
 /**
  * What is left to judge an edited log by: nothing vouches for its last line, and a boot that links to nothing, as the first one here does, says
- * nothing of what somebody made up before it.
+ * nothing of what stands before it.
  */
 function vouchedFor(items: readonly Item[]): readonly Item[] {
-  const start = items.findIndex(({ origin }) => origin !== undefined);
-  return items.slice(items[start]?.origin === 0 ? start : 0, -1);
+  const start = items.findIndex(({ origin }) => origin === 0);
+  return items.slice(Math.max(0, start), -1);
 }
 
 /** @param isFound whether verify finds a break. */

@@ -76,7 +76,7 @@ describe('a log', () => {
     fc.assert(
       fc.property(log, share, share, (steps, which, where) => {
         const lines = linesOf(steps);
-        const [from, to] = [at(lines, which), at(lines, where, 1)];
+        const [from, to] = [at(lines, which), at(lines, where)];
         const { found } = verify(join(lines.toSpliced(to, 0, lines[from] ?? '')));
         // Beside lines that were lost, or before a boot that links to nothing, a copy may look like what is left of more.
         expect(found).toBeDefined();

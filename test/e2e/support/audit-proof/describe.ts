@@ -30,8 +30,11 @@ const variants: readonly Variant[] = [
   { name: 'strict', flags: ['--audit-fsync', 'always', '--audit-on-error', 'deny'], mayLose: false },
 ];
 
-/** So that files are left behind and checkpoints stand in each. */
-const smallFiles = ['--audit-log-max-size', '32Ki', '--audit-log-keep', '0', '--audit-checkpoint-records', '25'];
+/** So that some files are left behind, whatever the number of requests, and checkpoints stand in each. */
+const smallFiles = (requests: number): readonly string[] => [
+  ...['--audit-log-max-size', `${Math.ceil(requests / 200) * 32}Ki`, '--audit-log-keep', '0'],
+  ...['--audit-checkpoint-records', '25'],
+];
 /** By which a request that ended before a kill has its record: the 10 ms, and all that a loaded machine adds. */
 const leewayMs = 2_000;
 
@@ -85,7 +88,7 @@ export function describeAuditProof(requests: number, timeoutMs: number): void {
       let hashes: ReadonlySet<string>;
 
       beforeAll(async () => {
-        const flags = [...variant.flags, ...smallFiles, '--audit-signing-key', signingKey()];
+        const flags = [...variant.flags, ...smallFiles(requests), '--audit-signing-key', signingKey()];
         run = await runProof(plane, installation, { ...variant, flags }, requests);
         runs.set(variant.name, run);
         const { stdout } = await runCli(['log', 'key', '--signing-key', signingKey()]);
@@ -211,5 +214,5 @@ export function describeAuditProof(requests: number, timeoutMs: number): void {
     const run = runs.get('usual');
     if (run === undefined) throw new Error('nothing was run to tamper with');
     return { run, publicKey };
-  });
+  }, timeoutMs);
 }

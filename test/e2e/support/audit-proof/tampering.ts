@@ -37,8 +37,8 @@ const textOf = (lines: readonly string[]): string => lines.map((line) => `${line
 const around = 3;
 
 /** Each thing that somebody can do to the files of a real log, on copies, and which of the two commands finds it. */
-export function describeTampering(evidence: () => Evidence): void {
-  describe('what somebody does to the log of the replica that was killed', () => {
+export function describeTampering(evidence: () => Evidence, timeoutMs: number): void {
+  describe('what somebody does to the log of the replica that was killed', { timeout: timeoutMs }, () => {
     let directory: string;
     /** The whole chain, and its files in order. */
     let lines: readonly string[];
