@@ -143,6 +143,15 @@ describe('log verify', () => {
     expect((await runCli(['log', 'verify', '--whole', tail])).code).toBe(1);
   });
 
+  it('takes an end that no checkpoint signs for a break of a log that is whole and signed', async () => {
+    const file = put('a.log', twoBoots().lines.slice(0, -1));
+    expect((await runCli(['log', 'verify', file])).code).toBe(0);
+    const { code, stdout } = await runCli(['log', 'verify', '--whole', file]);
+    expect([code, stdout.includes('BREAK, truncated: no checkpoint signs its end')]).toEqual([1, true]);
+    const unsigned = put('b.log', twoBoots({}).lines);
+    expect((await runCli(['log', 'verify', '--whole', unsigned])).code).toBe(0);
+  });
+
   it('shows what the log declares as lost, and is no break', async () => {
     const log = createLog({ key });
     log.start();

@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { serverName } from '../../scripts/server-process.ts';
 import { createSelfSigned, type SelfSigned } from '../../src/server/self-signed.ts';
+import { type Balancer, startBalancer } from './balancer.ts';
 import type { Binaries } from './binaries.ts';
 import { type ControlPlane, type ControlPlaneOptions, runCommand, startControlPlane } from './control-plane.ts';
 import { createReplica, type Replica } from './replica.ts';
@@ -75,11 +76,61 @@ async function prepareCluster(plane: ControlPlane): Promise<void> {
   }
 }
 
+/** Several replicas behind the Service, each with files of its own. */
+export interface BalancedInstallation {
+  readonly balancer: Balancer;
+  writePolicy(text: string): void;
+  /** One that writes its audit log to `audit-<name>.log` of the control plane's folder; not started yet. @param flags more of its own. */
+  addReplica(name: string, flags: readonly string[]): Replica;
+  /** Shares the API server's calls between these, which run. Resolves when it calls them. */
+  serve(replicas: readonly Replica[]): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** Installs into a cluster; resolves when the API server calls the webhook. */
-export async function install(
+export async function install(plane: ControlPlane, options: InstallOptions): Promise<Installation> {
+  const installation = createInstallation(plane, await applyInstallation(plane, options));
+  await installation.startServer();
+  await untilCalled(plane);
+  return installation;
+}
+
+/** Installs into a cluster, without a server yet. */
+export async function installBalanced(plane: ControlPlane, options: InstallOptions): Promise<BalancedInstallation> {
+  const installed = await applyInstallation(plane, options);
+  const balancer = await startBalancer(installed.address, servicePort);
+  const replica = replicasOf(plane, installed);
+  return {
+    balancer,
+    writePolicy: (text) => writeFileSync(installed.policyFile, text),
+    addReplica: (name, flags) => replica(name, 0, join(plane.folder, `audit-${name}.log`), flags),
+    async serve(replicas) {
+      balancer.route(() => replicas.map(({ port }) => port()));
+      await untilCalled(plane);
+    },
+    close: balancer.close,
+  };
+}
+
+/** What the replicas of an installation share. */
+interface Installed {
+  readonly address: string;
+  readonly policyFile: string;
+  readonly serverArgs: readonly string[];
+  readonly kubeconfig: string;
+  readonly ca: string;
+}
+
+const servicePort = 443;
+
+async function untilCalled(plane: ControlPlane): Promise<void> {
+  await eventually('the API server calls the webhook', async () => (await probe(plane)).includes('denied the request'));
+}
+
+async function applyInstallation(
   plane: ControlPlane,
   { policy, ownManifests = false, apiServer = plane.server, serverArgs = [] }: InstallOptions,
-): Promise<Installation> {
+): Promise<Installed> {
   const address = await ownAddress();
   const policyFile = join(plane.folder, policyFileName);
   writeFileSync(policyFile, policy);
@@ -103,16 +154,8 @@ export async function install(
   writeCertificate(plane.folder, certificate);
   await injectCaBundle(plane, certificate.caPem);
   const { stdout: token } = await plane.apply(['create', 'token', webhookName, '-n', namespace, '--duration', '12h']);
-  const installation = createInstallation(plane, {
-    address,
-    policyFile,
-    serverArgs,
-    ca: certificate.caPem,
-    kubeconfig: plane.writeKubeconfig('webhook', token.trim(), apiServer),
-  });
-  await installation.startServer();
-  await eventually('the API server calls the webhook', async () => (await probe(plane)).includes('denied the request'));
-  return installation;
+  const kubeconfig = plane.writeKubeconfig('webhook', token.trim(), apiServer);
+  return { address, policyFile, serverArgs, ca: certificate.caPem, kubeconfig };
 }
 
 /** A folder with the manifests of a policy. */
@@ -124,40 +167,34 @@ async function manifestsOf({ folder }: ControlPlane, policyFile: string): Promis
   return directory;
 }
 
-function createInstallation(
-  plane: ControlPlane,
-  {
-    address,
-    policyFile,
-    serverArgs,
-    kubeconfig,
-    ca,
-  }: {
-    readonly address: string;
-    readonly policyFile: string;
-    readonly serverArgs: readonly string[];
-    readonly kubeconfig: string;
-    readonly ca: string;
-  },
-): Installation {
-  const { folder } = plane;
-  let trusted = ca;
-  const replica = (name: string, port: string, auditFile: string, more: readonly string[] = []): Replica =>
-    createReplica(plane.processes, {
+/** Makes replicas; at port 0 one finds a port of its own at every start. */
+function replicasOf(
+  { folder, processes }: ControlPlane,
+  { address, policyFile, serverArgs, kubeconfig }: Installed,
+): (name: string, port: number, auditFile: string, flags?: readonly string[]) => Replica {
+  return (name, port, auditFile, flags = []) =>
+    createReplica(processes, {
       ...{ name, host: address, auditFile, command: join(root, 'bin', 'osmo-admission') },
       args: [
         ...['serve', '--kubeconfig', kubeconfig, '--namespace', namespace, '--config', policyFile],
-        ...['--host', address, '--port', port, '--health-port', '0', '--shutdown-delay', '0s'],
+        ...['--host', address, '--port', String(port), '--health-port', '0', '--shutdown-delay', '0s'],
         ...['--tls-cert-file', join(folder, 'tls.crt'), '--tls-private-key-file', join(folder, 'tls.key')],
-        ...['--audit-log', auditFile, '--reload-interval', '1s', ...more],
+        ...['--audit-log', auditFile, '--reload-interval', '1s', ...serverArgs, ...flags],
       ],
     });
-  const first = replica('webhook', '443', join(folder, 'audit.log'), serverArgs);
+}
+
+function createInstallation(plane: ControlPlane, installed: Installed): Installation {
+  const { folder } = plane;
+  const { policyFile } = installed;
+  let trusted = installed.ca;
+  const replica = replicasOf(plane, installed);
+  const first = replica('webhook', servicePort, join(folder, 'audit.log'));
   const { log } = first;
   return {
     ...first,
     writePolicy: (text) => writeFileSync(policyFile, text),
-    addReplica: (name) => replica(name, '0', join(folder, `audit-${name}.log`)),
+    addReplica: (name) => replica(name, 0, join(folder, `audit-${name}.log`)),
     async rotateCertificate() {
       const certificate = newCertificate();
       await injectCaBundle(plane, `${trusted}${certificate.caPem}`);
@@ -235,7 +272,7 @@ export async function ownAddress(): Promise<string> {
         ),
       ),
     );
-    server.listen(443, address, resolve);
+    server.listen(servicePort, address, resolve);
   });
   await new Promise((resolve) => server.close(resolve));
   return address;

@@ -27,7 +27,8 @@ export function createChainCheck(accept: (line: Line, before: Line | undefined) 
   let holes: Hole[] = [];
   /** A GapRecord that names another line than the one before the hole: unless the next line shows that it is itself the changed one. */
   let doubt: Break | undefined;
-  const boots = new Set<string>();
+  /** First line of each boot so far. */
+  const boots = new Map<string, Line>();
   let found: Break | undefined;
 
   const fail = (problem: Break, about?: Hole): void => {
@@ -54,6 +55,8 @@ export function createChainCheck(accept: (line: Line, before: Line | undefined) 
     if (last !== undefined && boot !== last.header.boot) {
       settleHoles();
       if (stray !== undefined && isNext(stray, last)) fail(breakAt('reordered', stray, atEnd));
+      const early = boots.get(boot);
+      if (early !== undefined) fail(breakAt('inserted', early, `its boot comes after it, at ${placeText(line.place)}`));
     }
     if (stray?.header.boot === boot && stray.header.sequence === sequence) {
       fail(breakAt('inserted', stray, `this line stands again where it belongs, at ${placeText(line.place)}`));
@@ -63,7 +66,7 @@ export function createChainCheck(accept: (line: Line, before: Line | undefined) 
       doubt = wrongBefore(line, declared);
       holes = holes.filter((hole) => !declared.includes(hole));
     }
-    boots.add(boot);
+    if (!boots.has(boot)) boots.set(boot, line);
     const before = last;
     earlier = before;
     last = line;

@@ -185,6 +185,26 @@ describe('whatever is done to a log', () => {
     expect([namesOf(again), namesOf(unknown)]).toEqual([['p'], ['q']]);
   });
 
+  it('is not held for what happened outside the time that is compared', async () => {
+    const log = createLog();
+    log.start();
+    const first = log.decide(podRef('first'));
+    const line = log.decide(podRef('p'));
+    log.decide(podRef('never-asked'));
+    // Just after that time somebody made a pod by generateName, of which no record is there.
+    const [requestReceivedTimestamp, hash] = [log.time(), 'f'.repeat(64)];
+    const later = apiEventOf(line, {
+      ...{
+        objectRef: { ...Object(podRef('')).objectRef },
+        annotations: { 'pods.validate.osmo-admission/record-hash': hash },
+      },
+      ...{ requestReceivedTimestamp, stageTimestamp: requestReceivedTimestamp },
+    });
+    const events = [apiEventOf(first), apiEventOf(line), later];
+    const report = await reconcile(log.lines, events, '--until', requestReceivedTimestamp);
+    expect([namesOf(report.unknown), report.differs.count, report.outside.events]).toEqual([['never-asked'], 0, 1]);
+  });
+
   it('with a record that stands there twice says so', async () => {
     const log = createLog();
     log.start();

@@ -1,43 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createLog, newSigningKey, verifyText } from '../../support/audit-log.ts';
+import { verifyText } from '../../support/audit-log.ts';
+import { anyLog, join, kindOf, linesOf } from './generated-log.ts';
 
 /* Logs as the server writes them, each with one thing done to it. */
 
-const key = newSigningKey();
+const log = anyLog(['decide', 'checkpoint', 'restart', 'kill', 'apart', 'lose']);
 
-type Step =
-  | { readonly do: 'decide' | 'checkpoint' | 'restart' | 'kill' | 'apart' }
-  | { readonly do: 'lose'; readonly count: number };
-
-const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 8, arbitrary: fc.constant<Step>({ do: 'decide' }) },
-  { weight: 2, arbitrary: fc.constant<Step>({ do: 'checkpoint' }) },
-  { weight: 2, arbitrary: fc.constantFrom<Step>({ do: 'restart' }, { do: 'kill' }, { do: 'apart' }) },
-  { weight: 1, arbitrary: fc.integer({ min: 1, max: 4 }).map((count) => ({ do: 'lose' as const, count })) },
-);
-
-const log = fc.array(step, { minLength: 4, maxLength: 40, size: 'max' });
-
-/** Lines of an orderly log of at least six lines. */
-function linesOf(steps: readonly Step[]): readonly string[] {
-  const writer = createLog({ key });
-  writer.start();
-  for (const entry of steps) {
-    if (entry.do === 'decide') writer.decide();
-    else if (entry.do === 'checkpoint') writer.checkpoint();
-    else if (entry.do === 'lose') writer.lose(entry.count);
-    else {
-      if (entry.do !== 'kill') writer.stop();
-      writer.start({ apart: entry.do === 'apart' });
-    }
-  }
-  writer.stop();
-  return writer.lines;
-}
-
-const join = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('');
-const kindOf = (line: string | undefined): string => JSON.parse(line ?? '{}').kind;
 const bootOf = (line: string | undefined): string => JSON.parse(line ?? '{}').boot;
 const at = (lines: readonly string[], share: number, from = 0, before = 0): number =>
   from + Math.floor(share * (lines.length - from - before));
@@ -109,7 +78,7 @@ describe('a log', () => {
     fc.assert(
       fc.property(log, share, share, (steps, which, where) => {
         const lines = linesOf(steps);
-        const [from, to] = [at(lines, which), at(lines, where, 1)];
+        const [from, to] = [at(lines, which), at(lines, where)];
         const { found } = verifyText(join(lines.toSpliced(to, 0, lines[from] ?? '')));
         // Beside lines that were lost, or before a boot that links to nothing, a copy may look like what is left of more.
         expect(found).toBeDefined();
