@@ -4,7 +4,8 @@ import { ownSecretLabel } from '../../src/manifests/objects.ts';
 import { createSelfSigned } from '../../src/server/self-signed.ts';
 import { type ControlPlane, runCommand, type Said, toYaml } from '../cluster/control-plane.ts';
 import { root, startCluster } from '../cluster/installation.ts';
-import { argumentsOf, chart, isHook, one, rendered } from './support.ts';
+import { chart } from '../cluster/release.ts';
+import { argumentsOf, isHook, one, rendered } from './support.ts';
 
 /** What the chart makes, in the eyes of a real API server: its defaults, and what is switched on seldom. */
 describe('an API server takes', () => {

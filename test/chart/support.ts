@@ -5,9 +5,7 @@ import { inject } from 'vitest';
 import { parseAllDocuments, stringify } from 'yaml';
 import { isObject, type JsonObject } from '../../src/policy/model/read.ts';
 import { runCommand } from '../cluster/control-plane.ts';
-import { root } from '../cluster/installation.ts';
-
-export const chart = join(root, 'charts', 'osmo-admission-webhook');
+import { chart } from '../cluster/release.ts';
 
 export interface Rendered {
   readonly code: number | null;

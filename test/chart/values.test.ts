@@ -7,8 +7,9 @@ import { values } from '../../scripts/chart/values.ts';
 import { readServeFlags } from '../../src/cli/serve-flags.ts';
 import { isObject, type JsonObject } from '../../src/policy/model/read.ts';
 import { runCommand } from '../cluster/control-plane.ts';
+import { chart } from '../cluster/release.ts';
 import { runCli } from '../support/cli.ts';
-import { argumentsOf, at, chart, isHook, one, render, rendered } from './support.ts';
+import { argumentsOf, at, isHook, one, render, rendered } from './support.ts';
 
 const pem = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
 

@@ -123,7 +123,8 @@ interface Installed {
 
 const servicePort = 443;
 
-async function untilCalled(plane: ControlPlane): Promise<void> {
+/** Resolves when the API server calls the webhook. */
+export async function untilCalled(plane: ControlPlane): Promise<void> {
   await eventually('the API server calls the webhook', async () => (await probe(plane)).includes('denied the request'));
 }
 

@@ -13,8 +13,10 @@ interface StageSpec {
   readonly next: object;
 }
 
-/** The webhook's own pods really run, see node-agent/. */
-const notOurs = ['.metadata.labels["app.kubernetes.io/name"]', 'NotIn', productName] as const;
+/** Values of app.kubernetes.io/name of the webhook's own pods, which really run: see node-agent/. */
+export const playedNames: readonly string[] = [productName, `${productName}-uninstall`];
+
+const notOurs = ['.metadata.labels["app.kubernetes.io/name"]', 'NotIn', ...playedNames] as const;
 
 const stages: readonly StageSpec[] = [
   {

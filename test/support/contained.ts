@@ -42,6 +42,9 @@ export function contained({
   const enter = byRoot
     ? `--inh-caps=-all --bounding-set=-all,+sys_chroot,+setuid,+setgid chroot --userspec=${user} --groups=${groups.join()} "$root"`
     : `unshare --user --map-user=${uid} --map-group=${gid} --root="$root" --wd=/`;
+  const variables = [...textsOf(stage, 'ENV'), ...Object.entries(env).map(([name, value]) => `${name}=${value}`)].map(
+    quote,
+  );
   const inside = (path: string): string => quote(`${rootfs}${path}`);
   const script = `set -e
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -57,10 +60,7 @@ ${mounts
   ])
   .join('\n')}
 mount -o remount,bind,ro "$root"
-${[...textsOf(stage, 'ENV'), ...Object.entries(env).map(([name, value]) => `${name}=${quote(value)}`)]
-  .map((text) => `export ${text}`)
-  .join('\n')}
-exec setpriv --no-new-privs ${enter} "$@"`;
+exec env -i PATH="$PATH" ${variables.join(' ')} setpriv --no-new-privs ${enter} "$@"`;
   return [
     ...['/usr/bin/unshare', ...(byRoot ? [] : ['--map-root-user']), '--mount', '--uts'],
     ...['/bin/sh', '-c', script, 'contained', ...entryPoint],

@@ -1,5 +1,5 @@
-import { productName } from '../../../src/manifests/objects.ts';
 import type { ControlPlane } from '../control-plane.ts';
+import { playedNames } from '../kwok-stages.ts';
 import { type PlayedPod, type PodAddress, playPod } from './played-pod.ts';
 import type { PodObject } from './pod-object.ts';
 import { type ServiceProxy, startServiceProxy } from './service-proxy.ts';
@@ -144,7 +144,7 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
 /** Whether kwok leaves it to us. */
 function isPlayed(pod: PodObject): boolean {
   const labels: Readonly<Record<string, string>> = Object(Object(pod.metadata).labels);
-  return pod.spec.nodeName !== undefined && labels['app.kubernetes.io/name'] === productName;
+  return pod.spec.nodeName !== undefined && playedNames.includes(labels['app.kubernetes.io/name'] ?? '');
 }
 
 const isAway = (error: unknown): boolean =>
