@@ -59,7 +59,7 @@ function send({ port }: Target, { path, body }: Scenario, agent: Agent): Promise
 }
 
 /** The kernel's own account of a process: clock ticks of 10 ms, fields 14 and 15 of /proc/PID/stat. */
-function cpuUs(pid: number): number {
+export function cpuUs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }

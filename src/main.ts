@@ -20,6 +20,17 @@ const io: CliIo = {
   now: Date.now,
 };
 
+/** What a shell says of a program that SIGPIPE ended, which Node does not let happen. */
+const brokenPipe = 128 + 13;
+
+// `log query … | head`: whoever reads has had enough. Nothing is wrong, and there is nobody to tell. Audit records take another way.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(brokenPipe);
+  throw error;
+});
+// A server must not end because nobody reads its log any more.
+process.stderr.on('error', () => undefined);
+
 /** The operational log: one JSON object a line on standard error; audit records go elsewhere. */
 const log: Log = (level, message, fields) => {
   process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })}\n`);
@@ -61,6 +72,8 @@ const serveCommand: Command = async (args) => {
     sleep: async (ms, signal) => {
       await wait(ms, undefined, { signal }).catch(() => undefined);
     },
+    // exit(3) would wait for the thread in that call, and a signal to itself does nothing to the first process of a container.
+    abandon: () => process.execve?.(process.execPath, [process.execPath, '--eval', 'process.exit(1)'], {}),
   });
 };
 

@@ -1,49 +1,46 @@
-import { hostname } from 'node:os';
 import { createAdmit } from './admission/admit.ts';
 import { createReviewHandler } from './admission/handler.ts';
-import type { AuditLog } from './audit/log.ts';
 import { type AuditNotes, createAuditNotes } from './audit/notes.ts';
 import { type CliIo, exitCodes } from './cli/io.ts';
 import { readServeFlags, type ServeSettings, serveHelp } from './cli/serve-flags.ts';
-import { loadInClusterAccess, loadKubeconfigAccess } from './cluster/access.ts';
-import { createApiClient } from './cluster/api-client.ts';
 import { type ClaimWatch, startClaimWatch } from './cluster/claim-watch.ts';
-import { createLease } from './cluster/lease.ts';
+import { connect } from './cluster/connect.ts';
+import { createLease, newIdentity } from './cluster/lease.ts';
 import { hasConfiguration, readLiveInstallation } from './cluster/live-installation.ts';
 import { createNodeReports, type NodeReports } from './cluster/node-reports.ts';
 import { type NodeWatch, startNodeWatch } from './cluster/node-watch.ts';
 import { loadNodesFile } from './cluster/nodes-file.ts';
 import { createPodSource } from './cluster/pod-source.ts';
 import { type Reconciler, startQuarantineReconciler } from './cluster/quarantine-reconciler.ts';
-import { defaultIdleTimeoutMs } from './cluster/resource-watch.ts';
-import { compileDefaults, createPolicyParser } from './config/parse.ts';
-import { type PolicyStore, startPolicyStore } from './config/policy-store.ts';
+import type { PolicyStore } from './config/policy-store.ts';
 import { printPolicy } from './config/print-policy.ts';
 import type { Log } from './config/watch-files.ts';
 import { eventNamespace, productName, quarantineLeaseName } from './manifests/objects.ts';
 import { fixedClaims } from './policy/model/claims.ts';
-import type { CompiledPolicy } from './policy/model/policy.ts';
-import { serviceAccountUser } from './policy/model/request.ts';
 import { type NodeSource, offlinePods } from './policy/model/snapshot.ts';
 import { wantsDeviceClasses } from './policy/placement/profile.ts';
 import { rules } from './policy/rules/index.ts';
 import { isQuarantineExempt } from './policy/standing.ts';
 import { createAdmissionListener, createApp } from './server/app.ts';
 import { openServerAudit, type ServerAudit } from './server/audit.ts';
-import { type Certificates, startCertificates } from './server/certificates.ts';
+import type { Certificates } from './server/certificates.ts';
 import {
   certificateCheck,
   claimsChecks,
+  clientCaChecks,
   configurationChecks,
   nodeFigures,
   nodesCheck,
   policyCheck,
 } from './server/checks.ts';
+import { type ClientVerification, openClientVerification } from './server/client-verification.ts';
 import { type ConfigurationCheck, startConfigurationCheck } from './server/configuration-check.ts';
 import { type Check, createHealthApp } from './server/health.ts';
 import { createMetrics, type Metrics } from './server/metrics.ts';
 import { createNoteKeeper } from './server/note-keeper.ts';
 import { observedEndpoint } from './server/observed-endpoint.ts';
+import { openCertificates } from './server/open-certificates.ts';
+import { loadPolicies } from './server/policies.ts';
 import { startServer } from './server/start-server.ts';
 
 /** What `serve` touches beside files and sockets, as arguments. */
@@ -59,6 +56,8 @@ export interface ServeWorld {
   readonly monotonic: () => number;
   readonly random: () => number;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Ends the process though a system call does not return. */
+  readonly abandon: () => void;
 }
 
 /** Three looks of the reconciler. */
@@ -85,6 +84,7 @@ interface Ground {
   readonly metrics: Metrics;
   readonly policies: PolicyStore;
   readonly certificates: Certificates;
+  readonly clients: ClientVerification | undefined;
   readonly audit: ServerAudit;
   readonly notes: AuditNotes;
   readonly live: Live;
@@ -100,16 +100,16 @@ interface Live {
 
 /** Loads what the server cannot start without, opens the audit log, and writes its last line however the rest ends. */
 async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld): Promise<number> {
-  const { log, now } = world;
+  const { now } = world;
   const live: Live = {};
   let certificates: Certificates | undefined;
-  let audit: AuditLog | undefined;
+  let audit: ServerAudit | undefined;
   let notes: AuditNotes | undefined;
   const metrics = createMetrics({
     nodes: () => nodeFigures(live.source, now()),
     certificateExpiry: () => certificates?.current().expiresAt,
     quarantine: () => live.reconciler?.figures(),
-    auditFailing: () => audit?.failing(),
+    auditFailing: () => audit?.log.failing(),
   });
   const policies = await loadPolicies(settings, metrics, world, (policy, error) => {
     notes?.policy(policy, error);
@@ -117,27 +117,35 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
     live.configuration?.again();
     live.claims?.follow();
   });
-  certificates = await startCertificates({
-    certFile: settings.certFile,
-    keyFile: settings.keyFile,
-    pollMs: settings.reloadIntervalMs,
-    log,
+  const opened = await openCertificates({
+    ...settings,
+    ...world,
+    env: io.env,
+    identity: newIdentity(world.random),
+    metrics: metrics.render,
     onReload: (outcome, pair, error) => {
       metrics.certificateReload(outcome);
       notes?.certificate(pair, error);
     },
   });
-  const serverAudit = await openServerAudit(settings.audit, { metrics, ...world });
-  audit = serverAudit.log;
-  notes = createAuditNotes(audit, { now, print: printPolicy });
-  notes.policy(policies.current(), '');
-  if (policies.status().outcome === 'failure') notes.policy(policies.current(), policies.status().error);
-  notes.certificate(certificates.current(), certificates.error());
+  if (opened === undefined) {
+    policies.close();
+    return exitCodes.ok;
+  }
+  certificates = opened.certificates;
   try {
-    return await judge(settings, io, world, { metrics, policies, certificates, audit: serverAudit, notes, live });
+    const clients = await openClientVerification(settings, metrics, world);
+    audit = await openServerAudit(settings.audit, { metrics, ...world });
+    notes = createAuditNotes(audit.log, { now, print: printPolicy });
+    notes.policy(policies.current(), '');
+    if (policies.status().outcome === 'failure') notes.policy(policies.current(), policies.status().error);
+    notes.certificate(certificates.current(), certificates.error());
+    return await judge(settings, io, world, { metrics, policies, certificates, clients, audit, notes, live });
   } catch (error) {
-    await audit.stop(`failed: ${error instanceof Error ? error.message : String(error)}`);
+    await audit?.end(`failed: ${error instanceof Error ? error.message : String(error)}`, 0);
     throw error;
+  } finally {
+    await opened.stop();
   }
 }
 
@@ -146,7 +154,7 @@ async function judge(
   settings: ServeSettings,
   io: CliIo,
   world: ServeWorld,
-  { metrics, policies, certificates, audit, notes, live }: Ground,
+  { metrics, policies, certificates, clients, audit, notes, live }: Ground,
 ): Promise<number> {
   const { log, now } = world;
   const startedMs = now();
@@ -159,11 +167,7 @@ async function judge(
   let reports: NodeReports | undefined;
   if (settings.nodes !== undefined) source = await loadNodesFile(settings.nodes);
   else {
-    const access =
-      settings.kubeconfig === undefined
-        ? await loadInClusterAccess(io.env)
-        : await loadKubeconfigAccess(settings.kubeconfig);
-    const client = createApiClient(access, { idleTimeoutMs: defaultIdleTimeoutMs });
+    const client = await connect({ ...settings, env: io.env });
     pods = createPodSource(client);
     reports = createNodeReports({
       client,
@@ -202,8 +206,7 @@ async function judge(
         client,
         namespace: settings.namespace,
         name: quarantineLeaseName,
-        // With hostNetwork two replicas may share name and pid.
-        identity: `${hostname()}_${process.pid}_${Math.floor(world.random() * 0xffffffff).toString(16)}`,
+        identity: newIdentity(world.random),
         durationMs: leaseDurationMs,
         now,
       }),
@@ -234,10 +237,11 @@ async function judge(
     audit: audit.log,
     monotonic: world.monotonic,
   });
-  const endpoint = observedEndpoint(handler, metrics, log, world.monotonic);
+  const endpoint = observedEndpoint(handler, metrics, log, world.monotonic, clients?.callers);
   const checks = (): readonly Check[] => [
     policyCheck(policies),
     certificateCheck(certificates.error(), certificates.current().expiresAt, now()),
+    ...clientCaChecks(clients?.ca, now()),
     nodesCheck(nodes, watch, now() - startedMs),
     ...claimsChecks(claims, now() - startedMs),
     ...configurationChecks(configuration),
@@ -248,6 +252,7 @@ async function judge(
     listener: createAdmissionListener(endpoint, createApp()),
     health: createHealthApp({ checks, metrics: metrics.render }),
     certificates,
+    clientCa: clients?.ca,
     host: settings.host,
     port: settings.port,
     healthHost: settings.healthHost,
@@ -257,9 +262,11 @@ async function judge(
     onTlsError: metrics.tlsError,
   });
   let stoppedBy = '';
+  let drainedByMs = 0;
   const drained = new Promise<number>((resolve, reject) => {
     world.onStop((signal) => {
       stoppedBy ||= signal;
+      drainedByMs ||= world.monotonic() + settings.shutdownDelayMs + settings.shutdownTimeoutMs;
       log('info', 'stopping', { signal, shutdownDelaySeconds: settings.shutdownDelayMs / 1000 });
       server.drain(settings).then(resolve, reject);
     });
@@ -278,33 +285,7 @@ async function judge(
   await claims?.stop();
   // Closes the client, too.
   await watch?.stop();
-  await audit.log.stop(stoppedBy);
+  await audit.end(stoppedBy, drainedByMs - world.monotonic());
   log(cut === 0 ? 'info' : 'error', 'stopped', { requestsCutOff: cut });
   return exitCodes.ok;
-}
-
-/** The policy file, kept; or the defaults, which never change. */
-async function loadPolicies(
-  settings: ServeSettings,
-  metrics: Metrics,
-  world: ServeWorld,
-  onLoaded: (inForce: CompiledPolicy, error: string) => void,
-): Promise<PolicyStore> {
-  const ownNamespace = settings.namespace;
-  const ownUser = serviceAccountUser(`${ownNamespace}/${settings.serviceAccount}`);
-  if (settings.config === undefined) {
-    const policy = compileDefaults({ rules, ownNamespace, ownUser });
-    metrics.policyReload('success', policy.digest, world.now() / 1000);
-    return { current: () => policy, status: () => ({ outcome: 'success', error: '' }), close: () => undefined };
-  }
-  return startPolicyStore({
-    file: settings.config,
-    parse: createPolicyParser({ rules, ownNamespace, ownUser }),
-    pollMs: settings.reloadIntervalMs,
-    log: world.log,
-    onReload: ({ outcome, error }, policy) => {
-      metrics.policyReload(outcome, policy.digest, world.now() / 1000);
-      onLoaded(policy, error);
-    },
-  });
 }

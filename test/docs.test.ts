@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -64,13 +64,21 @@ describe.each([
     ...new Set([...text.matchAll(/osmo-admission (log [^`\n#>]+)/g)].map(([, command = '']) => command.trim())),
   ];
 
-  it('run as they stand there', async () => {
+  it('run as they stand there, and show what they should', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'docs-'));
     try {
       const key = newSigningKey();
       const log = createLog({ key });
+      const time = log.time();
       log.start();
-      log.decide();
+      log.add({ kind: 'PolicyRecord', time, outcome: 'loaded', digest: 'd'.repeat(64), preset: 'enforce' });
+      log.add({ kind: 'ConfigurationRecord', time, gaps: [] });
+      const finding = { reason: 'a-reason', enforcement: 'enforce', field: '', message: '' };
+      const denial = { decision: 'deny', exemptions: [{ reason: 'backups', rules: ['placement'] }] } as const;
+      const node = { apiGroup: '', apiVersion: 'v1', resource: 'nodes', subresource: '', namespace: '', name: 'NAME' };
+      log.decide({ ...denial, findings: rules.map(({ id }) => ({ ...finding, rule: id })) });
+      log.decide({ ...denial, objectRef: node, user: { username: 'USER', groups: [] } });
+      log.lose(1);
       log.stop();
       const put = (name: string, content: string): string => {
         writeFileSync(join(directory, name), content);
@@ -91,8 +99,12 @@ describe.each([
       const whole = commands.filter((command) => command.split(' ').length > 2);
       expect(whole.length).toBeGreaterThanOrEqual(least);
       for (const command of whole) {
-        const { code, stderr } = await runCli(command.split(/ +/).map((word) => files[word] ?? word));
+        const { code, stdout, stderr } = await runCli(command.split(/ +/).map((word) => files[word] ?? word));
         expect(`${command}: ${code} ${code === 2 ? stderr : ''}`).toMatch(/: [01] $/);
+        // A query yields evidence where the log holds some; of CSV the first row says what the columns are.
+        const rows = stdout.trimEnd().split('\n').length - (command.includes('-o csv') ? 1 : 0);
+        if (command.startsWith('log query'))
+          expect(`${command}: ${rows > 0 ? stderr : 'nothing'}`).toBe(`${command}: `);
       }
     } finally {
       rmSync(directory, { recursive: true });
@@ -102,6 +114,18 @@ describe.each([
 
 it('docs/audit.md has a row for every rule', () => {
   for (const { id } of rules) expect(texts.get('docs/audit.md')).toContain(`| \`${id}\` |`);
+});
+
+describe('docs/security-model.md', () => {
+  const text = texts.get('docs/security-model.md') ?? '';
+
+  it('names tests and code that exist', () => {
+    const named = [...text.matchAll(/`((?:test|src|webhook-config)\/[\w./-]+|ways-around-[a-z]+)`/g)].map(
+      ([, name = '']) => (name.startsWith('ways-around-') ? `test/e2e/${name}.test.ts` : name),
+    );
+    expect(named.length).toBeGreaterThan(40);
+    expect(named.filter((name) => !existsSync(join(root, name)))).toEqual([]);
+  });
 });
 
 describe('docs/rules.md', () => {

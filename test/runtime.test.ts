@@ -19,11 +19,14 @@ describe('the runtime', () => {
     expect(new Set(pinned.map(([, version]) => version))).toEqual(new Set([process.versions.node]));
   });
 
-  it('is the same for the command that npx runs, whatever Node the machine has', () => {
-    const text = execFileSync(join(root, 'bin', 'osmo-admission'), ['version'], {
-      encoding: 'utf8',
-      env: { PATH: '/usr/bin:/bin' },
-    });
-    expect(text).toContain(`node v${process.versions.node}`);
-  });
+  it.each(['version', '--version'])(
+    'is the same for the command that npx runs, whatever Node the machine has: %s',
+    (name) => {
+      const text = execFileSync(join(root, 'bin', 'osmo-admission'), [name], {
+        encoding: 'utf8',
+        env: { PATH: '/usr/bin:/bin' },
+      });
+      expect(text).toContain(`node v${process.versions.node}`);
+    },
+  );
 });

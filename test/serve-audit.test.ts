@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createReviewClient, type ReviewClient } from '../scripts/review-client.ts';
@@ -98,6 +99,37 @@ describe('a server that is killed under load and started again', () => {
   });
 });
 
+describe('two servers that were given one file', () => {
+  it('part: none loses a record, each line is whole, and metrics, log and records say so', async () => {
+    const first = start();
+    const before = load(await clientOf(first));
+    await eventually('answers', () => before.hashes.length > 20);
+    const second = start();
+    const after = load(await clientOf(second));
+    await eventually('answers of both', () => after.hashes.length > 20);
+    const seen = before.hashes.length;
+    await eventually('more answers', () => before.hashes.length > seen + 20);
+    let faults = 0;
+    for (const server of [first, second]) {
+      const text = await (await fetch(`http://127.0.0.1:${(await server.ports()).health}/metrics`)).text();
+      faults += metricOf(text, 'osmo_admission_audit_faults_total', { operation: 'shared' });
+    }
+    expect(faults).toBeGreaterThan(0);
+    expect(first.stderr() + second.stderr()).toContain('somebody else has written');
+    for (const server of [first, second]) server.signal('SIGTERM');
+    expect(await Promise.all([first.exit, second.exit])).toEqual([0, 0]);
+    await Promise.all([before.done, after.done]);
+    const files = readdirSync(folder.directory).filter((name) => /^audit(\.[0-9a-f]{8})?\.log$/.test(name));
+    const text = files.map((name) => readFileSync(folder.path(name), 'utf8')).join('');
+    const written = new Set(text.trimEnd().split('\n').map(sha256));
+    expect([...before.hashes, ...after.hashes].filter((hash) => !written.has(hash))).toEqual([]);
+    const moves = parseLines(text).filter(({ kind }) => kind === 'FileRecord');
+    expect(moves).toHaveLength(faults);
+    expect(files.length).toBeGreaterThan(1);
+    for (const { to } of moves) expect(files.map(folder.path)).toContain(to);
+  });
+});
+
 describe('the audit log of a server', () => {
   it('goes to standard output and a file at once, the same lines, which the answers name', async () => {
     const server = start('--audit-log', '-', '--cluster-name', 'lab');
@@ -152,12 +184,33 @@ describe('the audit log of a server', () => {
     await end(server);
   });
 
-  it('names the replica by POD_NAME', async () => {
-    const server = folder.start([...folder.usual(), '--shutdown-delay', '0s'], { POD_NAME: 'webhook-1' });
+  it('whose sink stands still is given up at the end: it does not wait to be killed, and tells what it lost', async () => {
+    const pipe = folder.path('stuck.pipe');
+    execFileSync('mkfifo', [pipe]);
+    const server = folder.start([
+      ...[...folder.usual(), '--shutdown-delay', '0s', '--shutdown-timeout', '1s'],
+      ...['--audit-log', pipe, '--audit-log', '-'],
+    ]);
+    const client = await clientOf(server);
+    // Nobody reads the pipe: it takes 64 KiB, and then nothing.
+    const records = 100;
+    for (let i = 0; i < records; i++) await client.review('validate', osmoPod('chart-default-cpu'));
+    client.close();
+    server.signal('SIGTERM');
+    expect(await server.exit).toBe(1);
+    expect(server.stderr()).toContain('"why":"the sink did not take it before the end"');
+    expect(server.stderr()).toMatch(/stopped without the end of the audit log.*"lost":[1-9]/);
+    expect(parseLines(server.stdout()).at(-1)).toMatchObject({ kind: 'LogStop', signal: 'SIGTERM', records });
+  });
+
+  it('names the replica by POD_NAME, no longer than a name is', async () => {
+    const server = folder.start([...folder.usual(), '--shutdown-delay', '0s'], { POD_NAME: 'w'.repeat(300) });
     await server.ports();
     server.signal('SIGTERM');
     await server.exit;
-    expect(new Set(parseLines(server.stdout()).map(({ replica }) => replica))).toEqual(new Set(['webhook-1']));
+    expect(new Set(parseLines(server.stdout()).map(({ replica }) => replica))).toEqual(
+      new Set([`${'w'.repeat(252)}…`]),
+    );
   });
 
   it('ends with LogStop also where the server could not start', async () => {

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createReviewClient } from '../scripts/review-client.ts';
+import { buildReview, createReviewClient } from '../scripts/review-client.ts';
 import { breaksOf, parseLines } from './audit/support.ts';
-import { call, eventually, selfSigned, serverName } from './server/support.ts';
+import { call, clientCertificate, eventually, selfSigned, serverName } from './server/support.ts';
 import { osmoPod } from './support/fixtures.ts';
 import { createServeFolder, nodesFile, policyText, type ServeFolder } from './support/serve-process.ts';
 
@@ -77,6 +77,20 @@ describe('serve', () => {
     expect(policies[2]?.error).toContain('preset is');
   });
 
+  it('goes on judging where nobody reads its log any more', async () => {
+    const server = folder.start([...folder.usual(), '--shutdown-delay', '0s']);
+    const { admission } = await server.ports();
+    server.closeStderr();
+    folder.write('policy.yaml', policyText('bogus'));
+    const client = createReviewClient({ port: admission, ca: folder.ca, serverName });
+    // What is refused is logged, which fails.
+    await eventually('the refusal', () => server.stdout().includes('"outcome":"refused"'));
+    expect((await client.review('validate', osmoPod('chart-default-cpu'))).allowed).toBe(false);
+    client.close();
+    server.signal('SIGTERM');
+    expect(await server.exit).toBe(0);
+  });
+
   it('drains: unready, still serving with Connection: close, no request lost', async () => {
     const server = folder.start([
       ...folder.usual(),
@@ -100,6 +114,41 @@ describe('serve', () => {
     expect(server.stdout()).toBe('');
     const kinds = parseLines(readFileSync(folder.path('audit.log'), 'utf8')).map(({ kind }) => kind);
     expect(kinds).toEqual(['LogStart', 'PolicyRecord', 'CertificateRecord', 'LogStop']);
+  });
+
+  it('records which callers are verified, counts the others, and keeps the last good client CA', async () => {
+    const [apiServer, stranger] = [clientCertificate('kube-apiserver'), clientCertificate('stranger')];
+    folder.write('client-ca.crt', `${apiServer.caPem}${stranger.caPem}`);
+    const client = ['--client-ca-file', folder.path('client-ca.crt'), '--client-allowed-names', 'kube-apiserver'];
+    const server = folder.start([...folder.usual(), ...client, '--shutdown-delay', '0s']);
+    const { admission, health } = await server.ports();
+    const body = JSON.stringify(buildReview(osmoPod('chart-default-cpu'), 'alice'));
+    for (const shown of [{ client: apiServer }, { client: stranger }, {}]) {
+      expect((await call({ port: admission, ca: folder.ca, body, ...shown })).status).toBe(200);
+    }
+    const verdicts = (): unknown[] =>
+      parseLines(server.stdout())
+        .filter(({ kind }) => kind === 'AdmissionRecord')
+        .map(({ callerVerified }) => callerVerified);
+    await eventually('three records', () => verdicts().length === 3);
+    expect(verdicts()).toEqual([true, false, false]);
+    const metrics = await get(health, '/metrics');
+    for (const [reason, count] of Object.entries({ none: 1, name: 1, authority: 0 })) {
+      expect(metrics).toContain(`osmo_admission_unverified_reviews_total{reason="${reason}"} ${count}`);
+    }
+    expect(server.stderr()).toContain('"commonName":"stranger"');
+    expect(await get(health, '/readyz')).toContain('[+] client-ca: 2 authorities, the last until ');
+    folder.write('client-ca.crt', 'x');
+    await eventually('the refusal', async () =>
+      (await get(health, '/readyz')).includes('client-ca.crt: holds no PEM certificate'),
+    );
+    expect(await get(health, '/readyz')).toContain('[~] client-ca: 2 authorities');
+    expect((await fetch(`http://127.0.0.1:${health}/readyz`)).status).toBe(200);
+    expect(await get(health, '/metrics')).toContain('osmo_admission_client_ca_reloads_total{outcome="failure"} 1');
+    expect((await call({ port: admission, ca: folder.ca, body, client: apiServer })).status).toBe(200);
+    await eventually('the fourth record', () => verdicts().at(3) === true);
+    server.signal('SIGTERM');
+    expect(await server.exit).toBe(0);
   });
 
   it('takes its flags from the environment too', async () => {
@@ -153,6 +202,42 @@ describe('serve', () => {
         'of type ec',
       ],
       ['no certificate', () => ['--nodes', nodesFile], 2, '--tls-cert-file is missing'],
+      [
+        'a client CA that is none',
+        () => [...usualWith('client-ca.crt', 'x'), '--client-ca-file', folder.path('client-ca.crt')],
+        1,
+        'client-ca.crt: holds no PEM certificate',
+      ],
+      [
+        'names of clients and no CA',
+        () => [...folder.usual(), '--client-allowed-names', 'kube-apiserver'],
+        2,
+        '--client-allowed-names needs --client-ca-file',
+      ],
+      [
+        'a required client certificate and no CA',
+        () => [...folder.usual(), '--client-certificate-required'],
+        2,
+        '--client-certificate-required needs --client-ca-file',
+      ],
+      [
+        'names of clients with an empty one',
+        () => [...folder.usual(), '--client-ca-file', folder.path('tls.crt'), '--client-allowed-names', 'a,,b'],
+        2,
+        'give common names separated by commas',
+      ],
+      [
+        'certificate files and certificates of its own',
+        () => [...folder.usual(), '--tls-self-signed'],
+        2,
+        'give --tls-cert-file or --tls-self-signed, not both',
+      ],
+      [
+        'certificates of its own and no cluster',
+        () => ['--tls-self-signed', '--nodes', nodesFile],
+        2,
+        '--tls-self-signed keeps its certificates in a cluster, and --nodes is for none: give certificate files',
+      ],
       ['a port that is none', () => [...folder.usual(), '--port', '99999'], 2, '--port is "99999": give a port'],
       [
         'a duration that is none',
@@ -181,6 +266,10 @@ describe('serve', () => {
       'config',
       'tls-cert-file',
       'tls-private-key-file',
+      'client-ca-file',
+      'client-allowed-names',
+      'client-certificate-required',
+      'tls-self-signed',
       'kubeconfig',
       'nodes',
       'host',
@@ -207,6 +296,6 @@ describe('serve', () => {
     ]) {
       expect(help).toContain(`--${flag}`);
     }
-    expect(help.match(/env [A-Z_]+/g)?.length).toBe(26);
+    expect(help.match(/env [A-Z_]+/g)?.length).toBe(30);
   });
 });

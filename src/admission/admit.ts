@@ -45,12 +45,17 @@ export interface Admission {
 }
 
 /** Judges one request. Server, CLI and tests share it. Synchronous unless something must be looked up that the snapshot lacks. */
-export type Admit = (phase: Phase, request: AdmissionRequest, deadlineMs: number) => Admission | Promise<Admission>;
+export type Admit = (
+  phase: Phase,
+  request: AdmissionRequest,
+  deadlineMs: number,
+  callerVerified?: boolean,
+) => Admission | Promise<Admission>;
 
 export function createAdmit(context: AdmitContext): Admit {
   const { rules, nodes } = context;
   const viewOf = createViewCache(context.classesOf ?? fixedClaims([], 'there are no claims to look in'));
-  return (phase, request, deadlineMs) => {
+  return (phase, request, deadlineMs, callerVerified = false) => {
     const startedMs = context.monotonic();
     const nowMs = context.now();
     const policy = context.policy();
@@ -65,7 +70,9 @@ export function createAdmit(context: AdmitContext): Admit {
       const durationSeconds = (context.monotonic() - startedMs) / 1000;
       return {
         response: buildResponse(request, evaluation, patch, policy.digest),
-        record: buildRecord({ phase, request, evaluation, patch, policy, snapshot, nowMs, durationSeconds }),
+        record: buildRecord({
+          ...{ phase, request, callerVerified, evaluation, patch, policy, snapshot, nowMs, durationSeconds },
+        }),
         evaluation,
         patch,
       };

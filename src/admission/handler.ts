@@ -55,7 +55,7 @@ export function createReviewHandler(options: HandlerOptions): ReviewHandler {
     );
   };
 
-  return (phase, body, deadlineMs) => {
+  return (phase, body, deadlineMs, callerVerified) => {
     let request: AdmissionRequest | undefined;
     try {
       request = parseReview(body);
@@ -67,7 +67,7 @@ export function createReviewHandler(options: HandlerOptions): ReviewHandler {
         );
       }
       const startedMs = monotonic();
-      const admission = admit(phase, request, deadlineMs);
+      const admission = admit(phase, request, deadlineMs, callerVerified);
       if (!(admission instanceof Promise)) return settle(admission, deadlineMs);
       return admission
         .then((later) => settle(later, deadlineMs - (monotonic() - startedMs)))

@@ -18,6 +18,7 @@ const maxFieldLength = 512;
 export interface RecordInput {
   readonly phase: Phase;
   readonly request: AdmissionRequest;
+  readonly callerVerified: boolean;
   readonly evaluation: Evaluation;
   readonly patch: readonly PatchOperation[];
   readonly policy: CompiledPolicy;
@@ -31,14 +32,14 @@ export interface RecordInput {
  * audit log writes it.
  */
 export function buildRecord(input: RecordInput): AuditRecord {
-  const { phase, request, evaluation, patch, policy, snapshot, nowMs, durationSeconds } = input;
+  const { phase, request, callerVerified, evaluation, patch, policy, snapshot, nowMs, durationSeconds } = input;
   const { denial, undecided } = evaluation;
   return {
     kind: 'AdmissionRecord',
     time: new Date(nowMs).toISOString(),
     phase,
     requestUID: clip(request.uid, maxNameLength),
-    callerVerified: false,
+    callerVerified,
     user: {
       groups: request.requester.groups.slice(0, maxGroups).map((group) => clip(group, maxNameLength)),
       username: clip(request.requester.username, maxNameLength),

@@ -8,6 +8,15 @@ export function canonicalize(value: unknown): string {
   return isInOrder(value) ? JSON.stringify(value) : canonicalText(value);
 }
 
+/** The same; undefined for what has no canonical form: a text that was read may hold anything. */
+export function canonicalOf(value: unknown): string | undefined {
+  try {
+    return canonicalize(value);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether JSON.stringify writes a value in canonical form: keys in order at every depth, numbers and strings that have a form. */
 function isInOrder(value: unknown): boolean {
   if (typeof value === 'string') return value.isWellFormed();

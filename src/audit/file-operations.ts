@@ -8,7 +8,15 @@ import { createGunzip, createGzip } from 'node:zlib';
 export interface FileOperations {
   /** Opens for reading and appending; makes the file, for its owner only, where it is not there. */
   open(path: string): Promise<number>;
-  stat(descriptor: number): Promise<{ readonly size: number; readonly birthMs: number; readonly regular: boolean }>;
+  stat(descriptor: number): Promise<{
+    readonly size: number;
+    readonly birthMs: number;
+    readonly regular: boolean;
+    /** The same for the same file, whatever its name. */
+    readonly identity: string;
+  }>;
+  /** The file that has a name now; empty where none has, undefined where that cannot be seen. */
+  identityOf(path: string): Promise<string | undefined>;
   /** @returns how many bytes it read. */
   read(descriptor: number, into: Uint8Array, position: number): Promise<number>;
   /** Appends. @returns how many bytes it wrote: a full disk may take a part of them. */
@@ -32,6 +40,8 @@ const ownerOnly = 0o600;
 
 const open = promisify(fs.open);
 const fstat = promisify(fs.fstat);
+const stat = promisify(fs.stat);
+const identityIn = ({ dev, ino }: fs.Stats): string => `${dev} ${ino}`;
 const read = promisify(fs.read);
 const write = promisify(fs.write);
 
@@ -40,7 +50,15 @@ export const fileOperations: FileOperations = {
   open: (path) => open(path, 'a+', ownerOnly),
   async stat(descriptor) {
     const stats = await fstat(descriptor);
-    return { size: stats.size, birthMs: stats.birthtimeMs || stats.mtimeMs, regular: stats.isFile() };
+    const birthMs = stats.birthtimeMs || stats.mtimeMs;
+    return { size: stats.size, birthMs, regular: stats.isFile(), identity: identityIn(stats) };
+  },
+  async identityOf(path) {
+    try {
+      return identityIn(await stat(path));
+    } catch (error) {
+      return error instanceof Error && 'code' in error && error.code === 'ENOENT' ? '' : undefined;
+    }
   },
   read: async (descriptor, into, position) => (await read(descriptor, into, 0, into.length, position)).bytesRead,
   write: async (descriptor, bytes) => (await write(descriptor, bytes, 0, bytes.length, null)).bytesWritten,

@@ -87,6 +87,14 @@ export interface ConfigurationRecord extends LineHeader {
   readonly gaps: readonly { readonly where: string; readonly message: string }[];
 }
 
+/** Somebody else was at the file: from about here on its lines stand in another one. */
+export interface FileRecord extends LineHeader {
+  readonly kind: 'FileRecord';
+  readonly from: string;
+  readonly to: string;
+  readonly why: string;
+}
+
 /** Lines that one sink does not have: written once it works again. They keep their sequence numbers, and the chain goes on over them. */
 export interface GapRecord extends LineHeader {
   readonly kind: 'GapRecord';
@@ -96,6 +104,8 @@ export interface GapRecord extends LineHeader {
   /** Sequence numbers of the first and the last of them; the lines between may be there. */
   readonly firstSequence: number;
   readonly lastSequence: number;
+  /** Hash of the line before the first of them: the line that names it as its `previous` is lost, and this one takes its place. */
+  readonly before: string;
   /** Times of the first and the last of them. */
   readonly from: string;
   readonly to: string;
@@ -119,6 +129,7 @@ export type AuditLine =
   | PolicyRecord
   | CertificateRecord
   | ConfigurationRecord
+  | FileRecord
   | GapRecord
   | Checkpoint;
 

@@ -40,8 +40,12 @@ export interface AuditLog extends AuditSink {
   ): void;
   /** Whether the last lines of some sink could not be written. */
   failing(): boolean;
-  /** Ends the log in order: LogStop, a checkpoint, and everything written. */
-  stop(signal: string): Promise<void>;
+  /**
+   * Ends the log in order: LogStop, a checkpoint, and everything written.
+   * @param withinMs a sink that has not taken all of it by then is given up, and what it lacks is lost.
+   * @returns false where one was: a system call of its is still under way.
+   */
+  stop(signal: string, withinMs: number): Promise<boolean>;
 }
 
 /** An error that kept the server from starting may quote a file. */
@@ -71,8 +75,9 @@ export function startAuditLog(options: AuditLogOptions): AuditLog {
 
   const timeNow = (): string => new Date(now()).toISOString();
   const send = (added: Link, time: string): void => {
+    const { previous } = state;
     state = added.next;
-    const line = { text: `${added.line}\n`, sequence: state.sequence, time };
+    const line = { text: `${added.line}\n`, sequence: state.sequence, time, previous };
     for (const queue of queues) queue.take(line);
   };
   const sign = (): void => {
@@ -138,20 +143,32 @@ export function startAuditLog(options: AuditLogOptions): AuditLog {
     },
     note: (body) => void add(body),
     failing: () => queues.some((queue) => queue.failing()),
-    async stop(signal) {
-      if (stopped) return;
+    async stop(signal, withinMs) {
+      if (stopped) return true;
       stopped = true;
+      const endsMs = performance.now() + withinMs;
       clearInterval(timer);
       // So that what is lost can be told; a sink that stands still must not keep the last lines from the other.
-      const drained = Promise.all(queues.map((queue) => queue.drained()));
-      await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, patienceMs).unref())]);
+      await within(Math.min(patienceMs, withinMs), Promise.all(queues.map((queue) => queue.drained())));
       for (const queue of queues) tell(queue);
       add({ kind: 'LogStop', time: timeNow(), signal: clip(signal, maxSignalLength), records });
       sign();
-      await Promise.all(queues.map((queue) => queue.close()));
-      await Promise.all(options.sinks.map(({ output }) => output.close()));
+      const closing = queues.map(async (queue, i) => {
+        await queue.close();
+        await options.sinks[i]?.output.close();
+      });
+      if (await within(endsMs - performance.now(), Promise.all(closing))) return true;
+      for (const queue of queues) queue.abandon('the sink did not take it before the end');
+      return false;
     },
   };
+}
+
+/** Waits, but no longer than this. @returns whether it came. */
+async function within(ms: number, awaited: Promise<unknown>): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<false>();
+  const timer = setTimeout(resolve, Math.max(0, ms), false);
+  return Promise.race([awaited.then(() => true), promise]).finally(() => clearTimeout(timer));
 }
 
 /** Whether an answer waits for its line in a sink: under `deny` in each, under fsync `always` in the one that has a disk. */

@@ -3,7 +3,7 @@ import { type FileOperations, fileOperations } from './file-operations.ts';
 import type { Fsync, LogStart, OnError, SinkName } from './line.ts';
 import { type AuditLog, startAuditLog } from './log.ts';
 import { loadOrMakeSigningKey } from './signing.ts';
-import { type FileFault, openFileOutput } from './sinks/file.ts';
+import { type FileFault, type FileOutputOptions, openFileOutput } from './sinks/file.ts';
 import type { Output } from './sinks/queue.ts';
 import { createStreamOutput } from './sinks/stream.ts';
 
@@ -45,21 +45,25 @@ export async function openAuditLog(settings: AuditSettings, world: AuditWorld): 
   const { now, onLost, onWorking, onFault, version, operations = fileOperations } = world;
   const { fsync, onError, signingKey, checkpointRecords, checkpointIntervalMs, cluster, replica } = settings;
   const key = signingKey === undefined ? undefined : loadOrMakeSigningKey(signingKey);
+  let log: AuditLog | undefined;
+  const onMoved: FileOutputOptions['onMoved'] = (move) =>
+    log?.note({ kind: 'FileRecord', time: new Date(now()).toISOString(), ...move });
   const sinks: { readonly name: SinkName; readonly output: Output }[] = [];
   if (settings.stdout) sinks.push({ name: 'stdout', output: createStreamOutput(world.writeStdout) });
   const file =
     settings.file === undefined
       ? undefined
-      : await openFileOutput({ ...settings, path: settings.file, operations, syncIntervalMs, now, onFault });
+      : await openFileOutput({ ...settings, path: settings.file, operations, syncIntervalMs, now, onFault, onMoved });
   if (file !== undefined) {
     sinks.push({ name: 'file', output: file });
     if (file.found.tornTail !== null) world.onTornTail(file.found.tornTail);
   }
-  return startAuditLog({
+  log = startAuditLog({
     ...{ cluster, replica, version, fsync, onError, key, checkpointRecords, checkpointIntervalMs },
     boot: randomBytes(16).toString('hex'),
     sinks,
     ...(file !== undefined && { found: file.found }),
     ...{ now, onLost, onWorking },
   });
+  return log;
 }

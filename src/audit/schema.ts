@@ -3,6 +3,7 @@ import { type AuditLine, lineApiVersion } from './line.ts';
 const name = { type: 'string', maxLength: 253 };
 const text = { type: 'string', maxLength: 2_048 };
 const field = { type: 'string', maxLength: 512 };
+const filePath = { type: 'string', maxLength: 4_096 };
 const names = { type: 'array', items: name };
 const sha256 = { type: 'string', pattern: '^[0-9a-f]{64}$' };
 const keyId = {
@@ -72,7 +73,8 @@ const lines: readonly Readonly<Record<string, unknown>>[] = [
       requestUID: { ...name, description: 'uid of the review; fresh for each webhook call.' },
       callerVerified: {
         type: 'boolean',
-        description: 'Whether the caller was known to be the API server. Callers are not verified yet.',
+        description:
+          'Whether the caller showed a client certificate that the server takes for the API server’s; false where it asks for none.',
       },
       user: {
         ...closed({ username: name, groups: { type: 'array', items: name, maxItems: 32 } }),
@@ -146,7 +148,7 @@ const lines: readonly Readonly<Record<string, unknown>>[] = [
       sinks: { type: 'array', items: sink },
     }),
     tornTail: {
-      anyOf: [{ type: 'null' }, closed({ bytes: sequence, keptAs: { type: 'string' } })],
+      anyOf: [{ type: 'null' }, closed({ bytes: sequence, keptAs: filePath })],
       description: 'What a writer that was cut off had left at the end of the file, and where it is kept.',
     },
   }),
@@ -187,6 +189,11 @@ const lines: readonly Readonly<Record<string, unknown>>[] = [
       gaps: { type: 'array', maxItems: 101, items: closed({ where: field, message: text }) },
     },
   ),
+  line('FileRecord', 'Somebody else was at the file: from about here on its lines stand in another one.', {
+    from: { ...filePath, description: 'The file that was left.' },
+    to: { ...filePath, description: 'The file that this process alone writes to.' },
+    why: text,
+  }),
   line('GapRecord', 'Lines that a sink does not have; written once it works again.', {
     sink,
     lost: { ...sequence, description: 'How many.' },
@@ -195,6 +202,7 @@ const lines: readonly Readonly<Record<string, unknown>>[] = [
       ...sequence,
       description: 'Lines between first and last may be there, where lost is less than their span.',
     },
+    before: { ...sha256, description: '`previous` of the first: the hash of the line before it.' },
     from: { ...time, description: 'Time of the first.' },
     to: { ...time, description: 'Time of the last.' },
     why: text,

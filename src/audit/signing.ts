@@ -9,7 +9,7 @@ import {
   verify,
 } from 'node:crypto';
 import { closeSync, fsyncSync, linkSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
-import { canonicalize } from './canonical.ts';
+import { canonicalOf } from './canonical.ts';
 
 /** A key that signs checkpoints. */
 export interface SigningKey {
@@ -78,9 +78,11 @@ export function signText({ privateKey }: SigningKey, text: string): string {
 export function isSignedBy(publicKey: KeyObject, checkpoint: object): boolean {
   const { signature, ...rest }: { readonly signature?: unknown } = checkpoint;
   if (typeof signature !== 'string') return false;
+  const signed = canonicalOf(rest);
   const bytes = Buffer.from(signature, 'base64');
   // Base64 has bits that say nothing: there is one way to write a signature.
-  return bytes.toString('base64') === signature && verify(null, Buffer.from(canonicalize(rest)), publicKey, bytes);
+  if (signed === undefined || bytes.toString('base64') !== signature) return false;
+  return verify(null, Buffer.from(signed), publicKey, bytes);
 }
 
 /** Appears under its name whole or not at all: two replicas may start at once, and both take the first one's. */

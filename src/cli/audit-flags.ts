@@ -1,6 +1,7 @@
 import type { AuditSettings } from '../audit/open.ts';
 import { parseGoDuration } from '../policy/kube/go-duration.ts';
 import { parseQuantity } from '../policy/kube/quantity.ts';
+import { clip } from '../policy/kube/text.ts';
 import type { Flags, ParsedFlags } from './flags.ts';
 import { UsageError } from './io.ts';
 
@@ -104,7 +105,7 @@ export function readAuditFlags(parsed: ParsedFlags, replica: string): AuditSetti
     checkpointRecords: number(parsed, 'audit-checkpoint-records', 1_000, 1),
     checkpointIntervalMs: duration(parsed, 'audit-checkpoint-interval', '1m', 1_000),
     cluster: name(parsed.string('cluster-name') ?? ''),
-    replica,
+    replica: clip(replica, maxNameLength),
   };
 }
 

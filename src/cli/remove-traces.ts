@@ -1,38 +1,43 @@
-import { AccessError } from '../cluster/access.ts';
+import type { ApiAccess } from '../cluster/access.ts';
 import { type ApiClient, ApiError } from '../cluster/api-client.ts';
 import { listAll } from '../cluster/list-all.ts';
+import { metadataOnly } from '../cluster/pod-source.ts';
+import { ownSecretLabel } from '../manifests/objects.ts';
 import { markLabel, verifiedAnnotation } from '../policy/model/node.ts';
+import { field, readObject, readStringMap } from '../policy/model/read.ts';
 import { readNode } from '../policy/model/read-node.ts';
 import { marksOf, sameMarks, unmarked } from '../policy/quarantine.ts';
 import { type CliIo, UsageError } from './io.ts';
-import { withCluster } from './with-cluster.ts';
+import { withAccess } from './with-cluster.ts';
 
 export interface Traces {
-  readonly kubeconfig: string;
+  readonly access: ApiAccess;
   /** Name of the webhook configurations. */
   readonly configurations: string;
   readonly namespace: string;
-  readonly lease: string;
+  readonly leases: readonly string[];
+  /** With the Certificate that cert-manager makes each for. Those that were made for us alone: the same names may be the operator's. */
+  readonly secrets: readonly { readonly name: string; readonly certificate: string }[];
 }
 
 const patienceMs = 120_000;
 
-/** Takes away webhook configurations, marks and Lease, in that order. @throws UsageError with what the API server said. */
-export async function removeTraces({ kubeconfig, configurations, namespace, lease }: Traces, io: CliIo): Promise<void> {
+/** Takes away webhook configurations, marks, Leases and Secrets, in that order. @throws UsageError with what the API server said. */
+export async function removeTraces(traces: Traces, io: CliIo): Promise<void> {
+  const { access, configurations } = traces;
   const signal = AbortSignal.timeout(patienceMs);
   try {
-    await withCluster(kubeconfig, async (client) => {
+    await withAccess(access, async (client) => {
       for (const resource of ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations']) {
         const path = `/apis/admissionregistration.k8s.io/v1/${resource}/${configurations}`;
         if (await remove(client, path, signal)) io.stdout(`deleted ${resource}/${configurations}\n`);
       }
       // A server that still runs may have been in the middle of a look when its configurations went.
-      while (await removeMarks(client, namespace, lease, signal, io)) {
+      while (await removeRest(client, traces, signal, io)) {
         await new Promise((resolve) => setTimeout(resolve, lookMs));
       }
     });
   } catch (error) {
-    if (error instanceof AccessError) throw error;
     throw new UsageError(
       `not everything is gone: ${error instanceof Error ? error.message : String(error)}; run it again`,
     );
@@ -42,11 +47,10 @@ export async function removeTraces({ kubeconfig, configurations, namespace, leas
 /** A little longer than the server's reconciler takes from one look to the next. */
 const lookMs = 6_000;
 
-/** One pass over nodes and Lease. @returns whether there was something, so that another pass is due. */
-async function removeMarks(
+/** One pass over nodes, Leases and Secrets. @returns whether there was something, so that another pass is due. */
+async function removeRest(
   client: ApiClient,
-  namespace: string,
-  lease: string,
+  { namespace, leases, secrets }: Traces,
   signal: AbortSignal,
   io: CliIo,
 ): Promise<boolean> {
@@ -60,12 +64,40 @@ async function removeMarks(
     io.stdout(`node/${node.name}: mark and annotation taken away\n`);
     found = true;
   }
-  const path = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${lease}`;
-  if (await remove(client, path, signal)) {
+  for (const lease of leases) {
+    const path = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${lease}`;
+    if (!(await remove(client, path, signal))) continue;
     io.stdout(`deleted lease/${lease}\n`);
     found = true;
   }
+  for (const { name: secret, certificate } of secrets) {
+    const path = `/api/v1/namespaces/${namespace}/secrets/${secret}`;
+    if (!(await isOwn(client, path, certificate, signal)) || !(await remove(client, path, signal))) continue;
+    io.stdout(`deleted secret/${secret}\n`);
+    found = true;
+  }
   return found;
+}
+
+/** cert-manager writes it on each Secret that it makes, and leaves the Secret behind when the Certificate goes. */
+const certificateAnnotation = 'cert-manager.io/certificate-name';
+
+/** Whether the server made it, or cert-manager for our Certificate; false where there is none. */
+async function isOwn(client: ApiClient, path: string, certificate: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    // The key stays where it is.
+    const secret = readObject(await client.get(path, {}, signal, metadataOnly), 'Secret');
+    const metadata = readObject(field(secret, 'metadata'), 'Secret.metadata');
+    const labels = readStringMap(field(metadata, 'labels'), 'Secret.metadata.labels');
+    const annotations = readStringMap(field(metadata, 'annotations'), 'Secret.metadata.annotations');
+    return (
+      annotations[certificateAnnotation] === certificate ||
+      Object.entries(ownSecretLabel).every(([key, value]) => labels[key] === value)
+    );
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return false;
+    throw error;
+  }
 }
 
 /** @returns false where there was nothing. */

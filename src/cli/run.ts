@@ -37,7 +37,8 @@ export async function run(
   extra: Readonly<Record<string, Command>> = {},
 ): Promise<number> {
   const commands: Readonly<Record<string, Command>> = { review, policy, manifests, log, uninstall, ...extra };
-  const [name, ...rest] = args;
+  const [first, ...rest] = args;
+  const name = first === '--version' ? 'version' : first;
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
     io.stdout(help);
     return name === undefined ? exitCodes.failed : exitCodes.ok;

@@ -3,6 +3,7 @@ import type { AuditSettings } from '../audit/open.ts';
 import { defaultNamespace, productName } from '../manifests/objects.ts';
 import { parseGoDuration } from '../policy/kube/go-duration.ts';
 import { auditFlags, readAuditFlags } from './audit-flags.ts';
+import { type ClientSettings, clientFlags, readClientFlags } from './client-flags.ts';
 import { describeFlags, type Flags, helpFlag, type ParsedFlags, parseFlags } from './flags.ts';
 import { UsageError } from './io.ts';
 
@@ -26,6 +27,12 @@ const flags: Flags = {
     help: 'PEM of its private key.',
     env: 'OSMO_ADMISSION_TLS_PRIVATE_KEY_FILE',
   },
+  'tls-self-signed': {
+    type: 'boolean',
+    help: 'Instead of the two files: make, keep and renew a CA and a certificate in Secrets of the namespace, and the CA in caBundle of the webhook configurations.',
+    env: 'OSMO_ADMISSION_TLS_SELF_SIGNED',
+  },
+  ...clientFlags,
   kubeconfig: {
     type: 'string',
     value: 'FILE',
@@ -115,6 +122,7 @@ export const serveHelp = `Runs the webhook server.
 
 Usage:
   osmo-admission serve --tls-cert-file FILE --tls-private-key-file FILE [--config FILE] [--kubeconfig FILE | --nodes FILE]
+  osmo-admission serve --tls-self-signed [--config FILE] [--kubeconfig FILE]
 
 A flag that is not given is taken from its environment variable, then from its default. Durations are written as 10s or 1m30s.
 The log goes to standard error, one JSON object a line.
@@ -127,15 +135,16 @@ Signals:
 
 Exit codes:
   0  stopped by a signal
-  1  could not start: a bad policy file, certificate or signing key, an audit file that cannot be opened, a port in use, no API server configured
+  1  could not start: a bad policy file, certificate, client CA or signing key, an audit file that cannot be opened, a port in use, no API server configured
   2  called wrongly
 `;
 
 /** Settings of `serve`, read and checked. Durations in milliseconds. */
 export interface ServeSettings {
   readonly config: string | undefined;
-  readonly certFile: string;
-  readonly keyFile: string;
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | 'self-signed';
+  /** Undefined: no client certificate is asked for. */
+  readonly client: ClientSettings | undefined;
   readonly kubeconfig: string | undefined;
   readonly nodes: string | undefined;
   readonly host: string | undefined;
@@ -174,8 +183,8 @@ export function readServeFlags(
   if (reloadIntervalMs < 1_000) throw new UsageError('--reload-interval must be 1s or more');
   return {
     config: parsed.string('config'),
-    certFile: required(parsed, 'tls-cert-file'),
-    keyFile: required(parsed, 'tls-private-key-file'),
+    tls: readTls(parsed),
+    client: readClientFlags(parsed),
     kubeconfig: parsed.string('kubeconfig'),
     nodes: parsed.string('nodes'),
     host,
@@ -190,6 +199,20 @@ export function readServeFlags(
     shutdownDelayMs: duration('shutdown-delay', 10_000),
     shutdownTimeoutMs: duration('shutdown-timeout', 30_000),
   };
+}
+
+function readTls(parsed: ParsedFlags): ServeSettings['tls'] {
+  if (!parsed.boolean('tls-self-signed')) {
+    return { certFile: required(parsed, 'tls-cert-file'), keyFile: required(parsed, 'tls-private-key-file') };
+  }
+  const file = ['tls-cert-file', 'tls-private-key-file'].find((name) => parsed.string(name) !== undefined);
+  if (file !== undefined) throw new UsageError(`give --${file} or --tls-self-signed, not both`);
+  if (parsed.string('nodes') !== undefined) {
+    throw new UsageError(
+      '--tls-self-signed keeps its certificates in a cluster, and --nodes is for none: give certificate files',
+    );
+  }
+  return 'self-signed';
 }
 
 function required(parsed: ParsedFlags, name: string): string {

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { field, type JsonObject, readInteger, readObject, readString } from '../policy/model/read.ts';
 import { type ApiClient, ApiError } from './api-client.ts';
 
@@ -159,6 +160,11 @@ function readLease(value: unknown): Seen {
     acquireTime: field(spec, 'acquireTime'),
     transitions: readInteger(field(spec, 'leaseTransitions'), 'Lease.spec.leaseTransitions') ?? 0,
   };
+}
+
+/** Names a replica among holders of a Lease: with hostNetwork two may share name and pid. */
+export function newIdentity(random: () => number): string {
+  return `${hostname()}_${process.pid}_${Math.floor(random() * 0xffffffff).toString(16)}`;
 }
 
 /** RFC 3339 with microseconds, as the API writes it. */

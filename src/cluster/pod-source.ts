@@ -4,7 +4,7 @@ import type { PodSource } from '../policy/model/snapshot.ts';
 import { type ApiClient, ApiError } from './api-client.ts';
 
 /** One object's metadata alone, in the API server's own shortened form. */
-const metadataOnly = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
+export const metadataOnly = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
 
 /** Asks the API server for single pods. A GET is answered from etcd's quorum, so a pod that was just made is found. */
 export function createPodSource(client: ApiClient): PodSource {

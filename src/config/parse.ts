@@ -97,17 +97,21 @@ function locate({ path, other, message }: Contradiction, source: Source): Proble
       };
 }
 
-/** Helm and other YAML 1.1 readers turn a bare `off` into false on the way here: under `enforcement` it is read as off. */
+/** Settings of rules that may be `off`, or hold what may. */
+export const levelKeys: readonly string[] = ['enforcement', 'others'];
+
+/** Helm and other YAML 1.1 readers turn a bare `off` into false on the way here: where a level stands it is read as off. */
 function readOff(value: unknown): unknown {
   if (!isObject(value) || !isObject(value.rules)) return value;
-  const rules: Record<string, unknown> = {};
-  for (const [id, settings] of Object.entries(value.rules)) {
-    rules[id] =
-      isObject(settings) && 'enforcement' in settings
-        ? { ...settings, enforcement: offOf(settings.enforcement) }
-        : settings;
-  }
-  return { ...value, rules };
+  const rules = Object.entries(value.rules).map(([id, settings]) => [
+    id,
+    isObject(settings)
+      ? Object.fromEntries(
+          Object.entries(settings).map(([key, level]) => [key, levelKeys.includes(key) ? offOf(level) : level]),
+        )
+      : settings,
+  ]);
+  return { ...value, rules: Object.fromEntries(rules) };
 }
 
 function offOf(value: unknown): unknown {

@@ -2,6 +2,7 @@ import { stringify } from 'yaml';
 import type { CompiledPolicy } from '../policy/model/policy.ts';
 import type { BoundRule } from '../policy/rule.ts';
 import { buildCertificates } from './certificate.ts';
+import { featuresOf, type Settings } from './features.ts';
 import type { Installation, KubeObject } from './objects.ts';
 import { buildWebhookConfigurations } from './webhooks.ts';
 import { buildWorkload } from './workload.ts';
@@ -14,6 +15,9 @@ export interface ManifestInput {
   readonly installation: Installation;
 }
 
+/** What `manifests` prints has cert-manager's certificates, and the server's defaults. */
+const settings: Settings = { podSearch: true, tls: 'cert-manager' };
+
 /**
  * Everything that an installation consists of, as files in the order in which they are applied. The webhook configurations come last:
  * before the server runs, they would refuse every workflow pod.
@@ -25,7 +29,7 @@ export function buildManifests({
   installation,
 }: ManifestInput): ReadonlyMap<string, string> {
   return new Map([
-    ['01-workload.yaml', toYaml(buildWorkload(installation, policyText))],
+    ['01-workload.yaml', toYaml(buildWorkload(installation, featuresOf(policy, settings), policyText))],
     ['02-certificate.yaml', toYaml(buildCertificates(installation))],
     ['03-webhooks.yaml', toYaml(buildWebhookConfigurations(rules, policy, installation.namespace))],
   ]);

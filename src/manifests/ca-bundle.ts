@@ -8,22 +8,29 @@ export function bundleProblem(bundle: string, served: string | undefined): strin
   if (served === undefined) return '';
   const trusted = certificatesOf(served).some((certificate) =>
     authorities.some(
-      (authority) =>
-        certificate.fingerprint256 === authority.fingerprint256 ||
-        (certificate.checkIssued(authority) && certificate.verify(authority.publicKey)),
+      (authority) => certificate.fingerprint256 === authority.fingerprint256 || isIssuedBy(certificate, authority),
     ),
   );
   return trusted ? '' : 'holds none of the authorities that issued the certificate which this server serves';
 }
 
+/** Whether the authority's key signed it. */
+export function isIssuedBy(certificate: X509Certificate, authority: X509Certificate): boolean {
+  return certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
+}
+
 /** The certificates of a PEM text; those that cannot be read are left out. */
-function certificatesOf(pem: string): readonly X509Certificate[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
-  return blocks.flatMap((block) => {
+export function certificatesOf(pem: string): readonly X509Certificate[] {
+  return certificateBlocks(pem).flatMap((block) => {
     try {
       return [new X509Certificate(block)];
     } catch {
       return [];
     }
   });
+}
+
+/** The PEM blocks of certificates in a text, as they stand there. */
+export function certificateBlocks(pem: string): readonly string[] {
+  return pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
 }

@@ -1,8 +1,16 @@
-import { type Installation, type KubeObject, metadata, productName, tlsSecretName } from './objects.ts';
+import {
+  caSecretName,
+  type Installation,
+  type KubeObject,
+  metadata,
+  productName,
+  serviceHosts,
+  tlsSecretName,
+} from './objects.ts';
 
 /** A long-lived CA of cert-manager's own, and the serving certificate from it: caBundle holds the CA, so renewals change nothing there. */
 export function buildCertificates({ namespace }: Installation): readonly KubeObject[] {
-  const caName = `${productName}-ca`;
+  const caName = caSecretName;
   const rootName = `${productName}-root`;
   const ecdsa = { algorithm: 'ECDSA', size: 256 };
   return [
@@ -38,7 +46,7 @@ export function buildCertificates({ namespace }: Installation): readonly KubeObj
       metadata: metadata(productName, namespace),
       spec: {
         secretName: tlsSecretName,
-        dnsNames: [`${productName}.${namespace}.svc`, `${productName}.${namespace}.svc.cluster.local`],
+        dnsNames: serviceHosts(namespace),
         // 90 days, renewed 30 days before they end.
         duration: '2160h',
         renewBefore: '720h',

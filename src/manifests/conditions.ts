@@ -83,16 +83,12 @@ const changed: Readonly<Record<Change, (policy: CompiledPolicy) => string>> = {
   taints: () => `request.?subResource.orValue("") == "" && ${taintsOf('object')} != ${taintsOf('oldObject')}`,
   placement: () => specDiffers(placementFields),
   tolerations: () => specDiffers(['tolerations']),
-  'workflow-labels': ({ workflowLabels }) =>
-    workflowLabels.length === 0
+  'workflow-labels': ({ workflowLabels }) => {
+    const has = (object: string): string => `${object}.metadata.?labels[?k].hasValue()`;
+    return workflowLabels.length === 0
       ? 'false'
-      : [...workflowLabels]
-          .sort()
-          .map((key) => {
-            const has = (object: string): string => `${object}.metadata.?labels[?"${key}"].hasValue()`;
-            return `${has('object')} != ${has('oldObject')}`;
-          })
-          .join(' || '),
+      : `${JSON.stringify(sorted(workflowLabels))}.exists(k, ${has('object')} != ${has('oldObject')})`;
+  },
   exempted: () => annotationDiffers(exemptedAnnotation),
   template: () => templatePaths.map(differs).join(' || '),
 };

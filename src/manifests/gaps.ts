@@ -5,7 +5,7 @@ import { field, isObject, type JsonObject } from '../policy/model/read.ts';
 import type { BoundRule } from '../policy/rule.ts';
 import { bundleProblem } from './ca-bundle.ts';
 import { differenceOf, shown } from './gap-text.ts';
-import { type KubeObject, productName } from './objects.ts';
+import { certificatesLeaseName, type KubeObject, productName } from './objects.ts';
 import { buildWebhookConfigurations } from './webhooks.ts';
 
 /** One difference between the webhook configurations that a policy needs and those that the API server goes by. */
@@ -159,7 +159,7 @@ function compareClient(where: string, wanted: unknown, live: unknown, served: st
   if (problem !== '') {
     gaps.push({
       where: `${where}.caBundle`,
-      message: `${problem}, and every call fails; see whether cert-manager’s cainjector runs and the Certificate is Ready`,
+      message: `${problem}, and every call fails; see whether cert-manager’s cainjector runs and the Certificate is Ready or, under --tls-self-signed, the log of the replica that holds the Lease ${certificatesLeaseName}`,
     });
   }
   return gaps;

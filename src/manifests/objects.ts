@@ -20,8 +20,22 @@ export const quarantineLeaseName = `${productName}-quarantine`;
 /** Where the API server keeps Events of objects without a namespace, such as nodes. */
 export const eventNamespace = 'default';
 
-/** The Secret in which cert-manager keeps the serving certificate. */
+/** The Lease of the replica that makes and renews certificates under `--tls-self-signed`. */
+export const certificatesLeaseName = `${productName}-certificates`;
+
+/** The Secret in which cert-manager, or the server itself under `--tls-self-signed`, keeps the serving certificate. */
 export const tlsSecretName = `${productName}-tls`;
+
+/** The Secret of the CA that signs it, whoever keeps that. */
+export const caSecretName = `${productName}-ca`;
+
+/** Label of the Secrets that the server made or wrote; `uninstall` takes no others away. */
+export const ownSecretLabel = { 'app.kubernetes.io/managed-by': productName } as const;
+
+/** By what name the API server calls the Service. */
+export function serviceHosts(namespace: string): readonly string[] {
+  return [`${productName}.${namespace}.svc`, `${productName}.${namespace}.svc.cluster.local`];
+}
 
 /** Port of the Service, which the API server calls, and the server's own. */
 export const servicePort = 443;

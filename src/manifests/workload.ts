@@ -1,31 +1,89 @@
-import { claimGroup } from '../policy/model/read-claim.ts';
+import type { Features } from './features.ts';
 import {
   admissionPort,
-  eventNamespace,
   healthPort,
   type Installation,
   type KubeObject,
   labels,
   metadata,
   productName,
-  quarantineLeaseName,
   servicePort,
   tlsSecretName,
 } from './objects.ts';
+import { buildRbac } from './rbac.ts';
 
 const configMapName = `${productName}-policy`;
-
-/** A role of its own: a cluster that keeps it back loses one look, see `--no-pod-search`. */
-const podSearchName = `${productName}-pod-search`;
-
-/** In another namespace than the rest, unless that is where the webhook runs: hence a name of its own. */
-const eventsName = `${productName}-events`;
 
 const policyDirectory = '/etc/osmo-admission';
 const tlsDirectory = '/etc/osmo-admission-tls';
 
-/** Namespace, ServiceAccount, RBAC, policy file, Deployment and Service. @param policyText the policy file. */
-export function buildWorkload(installation: Installation, policyText: string): readonly KubeObject[] {
+/*
+ * How the server runs: the chart's values begin with these, too.
+ */
+
+/** A drain of nodes takes one replica at a time; of a single one, too. */
+export const disruption = { maxUnavailable: 1 };
+
+/** An outage under failurePolicy Fail ends workflows. */
+export const priorityClassName = 'system-cluster-critical';
+
+/** The drain's delay (10 s) and timeout (30 s), and some time to end. */
+export const terminationGracePeriodSeconds = 45;
+
+/** An idle server takes 95 MiB with a few nodes and 130 MiB with 5,000. */
+export const resources = { requests: { cpu: '100m', memory: '160Mi' }, limits: { memory: '384Mi' } };
+
+/** Pod Security "restricted". No runAsUser: the image has one, and OpenShift gives one of its own. */
+export const podSecurityContext = { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } };
+
+export const securityContext = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ['ALL'] },
+};
+
+/** Operator nodes of the default policy, and control planes, so that a cluster that has nothing else yet can run it. */
+export const tolerations = [
+  { key: 'ops', operator: 'Exists' },
+  { key: 'node-type', operator: 'Equal', value: 'operator' },
+  { key: 'node-role.kubernetes.io/control-plane', operator: 'Exists' },
+];
+
+/** Wishes, no more: a single node and a cluster without labels can run it. */
+export const affinity = {
+  nodeAffinity: {
+    preferredDuringSchedulingIgnoredDuringExecution: [
+      {
+        weight: 50,
+        preference: { matchExpressions: [{ key: 'node-type', operator: 'In', values: ['operator'] }] },
+      },
+    ],
+  },
+  podAntiAffinity: {
+    preferredDuringSchedulingIgnoredDuringExecution: [
+      {
+        weight: 100,
+        podAffinityTerm: { topologyKey: 'kubernetes.io/hostname', labelSelector: { matchLabels: labels } },
+      },
+    ],
+  },
+};
+
+export const topologySpreadConstraints = [
+  {
+    maxSkew: 1,
+    topologyKey: 'topology.kubernetes.io/zone',
+    whenUnsatisfiable: 'ScheduleAnyway',
+    labelSelector: { matchLabels: labels },
+  },
+];
+
+/** Namespace, ServiceAccount, RBAC, policy file, Service, Deployment and what guards it. @param policyText the policy file. */
+export function buildWorkload(
+  installation: Installation,
+  features: Features,
+  policyText: string,
+): readonly KubeObject[] {
   const { namespace } = installation;
   return [
     buildNamespace(namespace),
@@ -35,63 +93,7 @@ export function buildWorkload(installation: Installation, policyText: string): r
       metadata: metadata(productName, namespace),
       automountServiceAccountToken: false,
     },
-    {
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'ClusterRole',
-      metadata: metadata(productName),
-      rules: [
-        // list and watch for the index, get for the look-up of a node that it lacks, patch for its mark and annotation.
-        { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] },
-        // The pod of a Binding to an operator node, by name and its metadata only: a Binding shows neither its labels nor its exemption.
-        { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
-        // The device classes of the claims that pods refer to.
-        {
-          apiGroups: [claimGroup],
-          resources: ['resourceclaims', 'resourceclaimtemplates'],
-          verbs: ['list', 'watch'],
-        },
-        // Whether the API server sends what the policy covers.
-        {
-          apiGroups: ['admissionregistration.k8s.io'],
-          resources: ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'],
-          resourceNames: [productName],
-          verbs: ['get'],
-        },
-      ],
-    },
-    bind(productName, namespace),
-    {
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'Role',
-      metadata: metadata(productName, namespace),
-      rules: [
-        // RBAC knows no name at creation.
-        { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
-        {
-          apiGroups: ['coordination.k8s.io'],
-          resources: ['leases'],
-          resourceNames: [quarantineLeaseName],
-          verbs: ['get', 'update', 'delete'],
-        },
-      ],
-    },
-    bindIn(namespace, productName, namespace),
-    {
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'Role',
-      metadata: metadata(eventsName, eventNamespace),
-      // What a node is reported for stands on the node, and Events of nodes stand here.
-      rules: [{ apiGroups: [''], resources: ['events'], verbs: ['create'] }],
-    },
-    bindIn(eventNamespace, eventsName, namespace),
-    {
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'ClusterRole',
-      metadata: metadata(podSearchName),
-      // One pod at a time and its metadata only is asked for; the right is to more. Without it give --no-pod-search.
-      rules: [{ apiGroups: [''], resources: ['pods'], verbs: ['list'] }],
-    },
-    bind(podSearchName, namespace),
+    ...buildRbac(features, namespace),
     {
       apiVersion: 'v1',
       kind: 'ConfigMap',
@@ -105,29 +107,14 @@ export function buildWorkload(installation: Installation, policyText: string): r
       spec: { selector: labels, ports: [{ name: 'https', port: servicePort, targetPort: 'https' }] },
     },
     buildDeployment(installation),
+    {
+      apiVersion: 'policy/v1',
+      kind: 'PodDisruptionBudget',
+      metadata: metadata(productName, namespace),
+      spec: { ...disruption, selector: { matchLabels: labels } },
+    },
+    buildNetworkPolicy(namespace),
   ];
-}
-
-/** Gives the service account a ClusterRole. */
-function bind(role: string, namespace: string): KubeObject {
-  return {
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'ClusterRoleBinding',
-    metadata: metadata(role),
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
-    subjects: [{ kind: 'ServiceAccount', name: productName, namespace }],
-  };
-}
-
-/** Gives the service account a Role in one namespace. */
-function bindIn(where: string, role: string, namespace: string): KubeObject {
-  return {
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'RoleBinding',
-    metadata: metadata(role, where),
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: role },
-    subjects: [{ kind: 'ServiceAccount', name: productName, namespace }],
-  };
 }
 
 /** Pod Security "restricted": what the server needs is less. */
@@ -154,21 +141,12 @@ function buildDeployment({ namespace, image, replicas }: Installation): KubeObje
         spec: {
           serviceAccountName: productName,
           automountServiceAccountToken: true,
-          priorityClassName: 'system-cluster-critical',
-          // The drain's delay and timeout, and some time to end.
-          terminationGracePeriodSeconds: 45,
-          securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
-          affinity: {
-            podAntiAffinity: {
-              preferredDuringSchedulingIgnoredDuringExecution: [
-                {
-                  weight: 100,
-                  podAffinityTerm: { topologyKey: 'kubernetes.io/hostname', labelSelector: { matchLabels: labels } },
-                },
-              ],
-            },
-          },
-          tolerations: [{ key: 'node-role.kubernetes.io/control-plane', operator: 'Exists', effect: 'NoSchedule' }],
+          priorityClassName,
+          terminationGracePeriodSeconds,
+          securityContext: podSecurityContext,
+          affinity,
+          topologySpreadConstraints,
+          tolerations,
           containers: [buildContainer(image)],
           volumes: [
             { name: 'policy', configMap: { name: configMapName } },
@@ -193,6 +171,7 @@ function buildContainer(image: string): KubeObject {
       `--health-port=${healthPort}`,
     ],
     env: [
+      { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
       { name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
       { name: 'POD_SERVICE_ACCOUNT', valueFrom: { fieldRef: { fieldPath: 'spec.serviceAccountName' } } },
     ],
@@ -202,16 +181,28 @@ function buildContainer(image: string): KubeObject {
     ],
     readinessProbe: { httpGet: { path: '/readyz', port: 'health' }, periodSeconds: 5 },
     livenessProbe: { httpGet: { path: '/healthz', port: 'health' }, periodSeconds: 10, failureThreshold: 3 },
-    // An idle server takes 95 MiB with a few nodes and 130 MiB with 5,000.
-    resources: { requests: { cpu: '100m', memory: '160Mi' }, limits: { memory: '384Mi' } },
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'] },
-    },
+    resources,
+    securityContext,
     volumeMounts: [
       { name: 'policy', mountPath: policyDirectory, readOnly: true },
       { name: 'tls', mountPath: tlsDirectory, readOnly: true },
     ],
+  };
+}
+
+/**
+ * Closes every other port. The API server is no pod, and its addresses are not known here, so the port that it calls is open to all; so is the
+ * one for kubelets and Prometheus.
+ */
+function buildNetworkPolicy(namespace: string): KubeObject {
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: metadata(productName, namespace),
+    spec: {
+      podSelector: { matchLabels: labels },
+      policyTypes: ['Ingress'],
+      ingress: ['https', 'health'].map((port) => ({ ports: [{ port, protocol: 'TCP' }] })),
+    },
   };
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parseGoDuration } from '../policy/kube/go-duration.ts';
 import type { Answer, ReviewHandler } from '../policy/model/handler.ts';
 import type { Phase } from '../policy/model/request.ts';
+import { type Callers, refusals } from './caller.ts';
 import { createGate, type Gate } from './gate.ts';
 import { sendStatus } from './status.ts';
 
@@ -33,11 +34,14 @@ export type ClientError =
   | 'encoding'
   | 'too-large'
   | 'timeout-parameter'
-  | 'method';
+  | 'method'
+  | 'unverified';
 
 export interface AdmissionEndpointOptions {
   readonly handler: ReviewHandler;
   readonly onClientError: (kind: ClientError) => void;
+  /** Left out: nobody is verified, and nobody need be. */
+  readonly callers?: Callers;
   /** Told of a handler that breaks its promise and throws; the client gets HTTP 500. */
   readonly onFault?: (error: unknown) => void;
   /** A monotonic clock in milliseconds. */
@@ -58,6 +62,7 @@ export function phaseOf(url: string): Phase | undefined {
 export function createAdmissionEndpoint({
   handler,
   onClientError,
+  callers,
   onFault,
   now,
 }: AdmissionEndpointOptions): RequestListener {
@@ -76,6 +81,11 @@ export function createAdmissionEndpoint({
     if (phase === undefined) return sendStatus(response, 404, 'there is nothing here');
     if (request.method !== 'POST') {
       return refuse(response, 'method', 405, `${request.method} is not served here: send an AdmissionReview by POST`);
+    }
+    const problem = callers === undefined ? 'none' : callers.problemOf(request);
+    if (problem !== undefined && callers?.required === true) {
+      const { code, message } = refusals[problem];
+      return refuse(response, 'unverified', code, message);
     }
     if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
       return refuse(response, 'content-type', 415, 'the content type must be application/json');
@@ -110,7 +120,7 @@ export function createAdmissionEndpoint({
       onBody: (body) => {
         const deadlineMs = timeoutMs - timeoutMarginMs - (now() - startedMs);
         try {
-          const answer = handler(phase, body, Math.max(1, deadlineMs));
+          const answer = handler(phase, body, Math.max(1, deadlineMs), problem === undefined);
           if (answer instanceof Promise) answer.then((later) => send(response, later)).catch(fail);
           else send(response, answer);
         } catch (error) {

@@ -6,18 +6,28 @@ import type { Metrics } from './metrics.ts';
 
 export interface ServerAudit {
   readonly log: AuditLog;
+  /**
+   * Ends it in order. A sink that stands still must not hold that up until somebody kills the process: it has this long, 3 seconds at least.
+   */
+  end(signal: string, withinMs: number): Promise<void>;
   /** For `/readyz`. Never unready for it: taking replicas out of the Service would record no more. */
   check(): Check;
 }
 
+export interface ServerAuditWorld extends Pick<AuditWorld, 'version' | 'writeStdout' | 'now'> {
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** Ends the process though a system call does not return. */
+  readonly abandon: () => void;
+}
+
+/** After the defaults of delay and timeout, this ends within the grace period of the manifests. */
+const leastEndMs = 3_000;
+
 /** The audit log of a server, with what fails about it told by log, metrics and `/readyz`. @throws as `openAuditLog` does. */
 export async function openServerAudit(
   settings: AuditSettings,
-  {
-    metrics,
-    log,
-    ...world
-  }: { readonly metrics: Metrics; readonly log: Log } & Pick<AuditWorld, 'version' | 'writeStdout' | 'now'>,
+  { metrics, log, abandon, ...world }: ServerAuditWorld,
 ): Promise<ServerAudit> {
   let lost = 0;
   const faults = new Map<string, string>();
@@ -44,6 +54,11 @@ export async function openServerAudit(
   });
   return {
     log: audit,
+    async end(signal, withinMs) {
+      if (await audit.stop(signal, Math.max(leastEndMs, withinMs))) return;
+      log('error', 'stopped without the end of the audit log: a sink did not take it', { signal, lost });
+      abandon();
+    },
     check: () => ({
       name: 'audit',
       state: lost === 0 ? 'ok' : 'note',

@@ -2,6 +2,7 @@ import type { ClaimWatch } from '../cluster/claim-watch.ts';
 import type { NodeWatch } from '../cluster/node-watch.ts';
 import type { PolicyStore } from '../config/policy-store.ts';
 import type { NodeSource } from '../policy/model/snapshot.ts';
+import type { ClientCa } from './client-ca.ts';
 import type { ConfigurationCheck } from './configuration-check.ts';
 import type { Check } from './health.ts';
 
@@ -24,6 +25,16 @@ export function certificateCheck(error: string, expiresAt: number, nowMs: number
   if (error !== '') return { name: 'certificate', state: 'note', detail: `${expires}; not reloaded: ${error}` };
   // An expired certificate makes every call fail, but an unready replica would not serve a better one.
   return { name: 'certificate', state: expiresAt * 1000 < nowMs ? 'note' : 'ok', detail: expires };
+}
+
+/** Only where client certificates are asked for. A file that is refused leaves the last good authorities in use. */
+export function clientCaChecks(clientCa: ClientCa | undefined, nowMs: number): readonly Check[] {
+  if (clientCa === undefined) return [];
+  const { pems, expiresAtMs } = clientCa.current();
+  const error = clientCa.error();
+  const detail = `${pems.length} ${pems.length === 1 ? 'authority' : 'authorities'}, the last until ${new Date(expiresAtMs).toISOString()}`;
+  if (error !== '') return [{ name: 'client-ca', state: 'note', detail: `${detail}; not reloaded: ${error}` }];
+  return [{ name: 'client-ca', state: expiresAtMs < nowMs ? 'note' : 'ok', detail }];
 }
 
 /** Never unready for it: taking replicas out of the Service would judge still less. Without an API server there is nothing to compare. */

@@ -1,4 +1,4 @@
-/** The few forms of DER (ITU-T X.690) that an X.509 certificate needs. Each function returns a whole tag-length-value. */
+/** The few forms of DER (ITU-T X.690) that an X.509 certificate needs. Each function that writes returns a whole tag-length-value. */
 
 function encode(tag: number, content: Uint8Array): Buffer {
   const { length } = content;
@@ -48,4 +48,31 @@ export function oid(dotted: string): Buffer {
 export function time(date: Date): Buffer {
   const digits = date.toISOString().replace(/[-:T]|\.\d+/g, '');
   return date.getUTCFullYear() < 2050 ? encode(0x17, Buffer.from(digits.slice(2))) : encode(0x18, Buffer.from(digits));
+}
+
+/** One tag-length-value that was read. */
+export interface Element {
+  readonly tag: number;
+  readonly content: Buffer;
+  readonly whole: Buffer;
+}
+
+/** The elements that follow each other in DER that a parser has accepted before: lengths of up to four bytes, tags of one. */
+export function elementsOf(der: Buffer): readonly Element[] {
+  const elements: Element[] = [];
+  for (let at = 0; at + 1 < der.length; ) {
+    const short = der.readUInt8(at + 1);
+    const lengthBytes = short < 128 ? 0 : short & 127;
+    const length = lengthBytes === 0 ? short : der.readUIntBE(at + 2, lengthBytes);
+    const start = at + 2 + lengthBytes;
+    const end = start + length;
+    elements.push({ tag: der.readUInt8(at), content: der.subarray(start, end), whole: der.subarray(at, end) });
+    at = end;
+  }
+  return elements;
+}
+
+/** The elements inside of one; none where there is none. */
+export function childrenOf(element: Element | undefined): readonly Element[] {
+  return element === undefined ? [] : elementsOf(element.content);
 }

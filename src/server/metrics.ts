@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { AdmissionObserver } from '../policy/model/observer.ts';
 import type { AuditRecord } from '../policy/model/record.ts';
 import type { ChangeReason } from '../policy/node-changes.ts';
+import { refusals, type UnverifiedReason } from './caller.ts';
 
 /** Where gauges get their values when they are scraped. */
 export interface MetricSources {
@@ -25,6 +26,9 @@ export interface Metrics extends AdmissionObserver {
   auditFault(operation: string): void;
   policyReload(outcome: 'success' | 'failure', digest: string, nowSeconds: number): void;
   certificateReload(outcome: 'success' | 'failure'): void;
+  clientCaReload(outcome: 'success' | 'failure'): void;
+  /** A review came from a caller that is not verified. */
+  unverified(reason: UnverifiedReason): void;
   /** The reconciler wrote the marks of a node, or failed to. */
   marksWritten(outcome: 'success' | 'failure'): void;
   /** A node changed in a way that no admission request shows. */
@@ -99,7 +103,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     labelNames: ['operation'],
     registers,
   });
-  for (const operation of ['mend', 'sync', 'rotate', 'compress', 'remove']) auditFaults.inc({ operation }, 0);
+  for (const operation of ['mend', 'sync', 'rotate', 'compress', 'remove', 'shared']) auditFaults.inc({ operation }, 0);
   gauge(registry, name('audit_failing'), '1 while the last audit records could not be written.', () => {
     const failing = sources.auditFailing();
     return failing === undefined ? undefined : Number(failing);
@@ -132,6 +136,19 @@ export function createMetrics(sources: MetricSources): Metrics {
     labelNames: ['outcome'],
     registers,
   });
+  const clientCaReloads = new Counter({
+    name: name('client_ca_reloads_total'),
+    help: 'Attempts to load the authorities of client certificates; 0 where there is no --client-ca-file.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const unverified = new Counter({
+    name: name('unverified_reviews_total'),
+    help: 'Reviews from callers that are not verified, by why; 0 where there is no --client-ca-file.',
+    labelNames: ['reason'],
+    registers,
+  });
+  for (const reason of Object.keys(refusals)) unverified.inc({ reason }, 0);
   const marksWritten = new Counter({
     name: name('quarantine_writes_total'),
     help: 'Writes of marks to nodes outside any admission request.',
@@ -172,6 +189,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   for (const outcome of ['success', 'failure']) {
     policyReloads.inc({ outcome }, 0);
     certificateReloads.inc({ outcome }, 0);
+    clientCaReloads.inc({ outcome }, 0);
   }
   gauge(registry, name('certificate_expiry_timestamp_seconds'), 'When the serving certificate expires.', () =>
     sources.certificateExpiry(),
@@ -216,6 +234,8 @@ export function createMetrics(sources: MetricSources): Metrics {
       configurationGaps = gaps;
     },
     certificateReload: (outcome) => certificateReloads.inc({ outcome }),
+    clientCaReload: (outcome) => clientCaReloads.inc({ outcome }),
+    unverified: (reason) => unverified.inc({ reason }),
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   };
 }

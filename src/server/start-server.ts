@@ -4,7 +4,8 @@ import { Server as NetServer } from 'node:net';
 import type { Express } from 'express';
 import type { Log } from '../config/watch-files.ts';
 import type { RequestListener } from './admission-endpoint.ts';
-import type { Certificates } from './certificates.ts';
+import type { Certificates, KeyPair } from './certificates.ts';
+import type { Authorities, ClientCa } from './client-ca.ts';
 import { answerClientError } from './client-error.ts';
 import { type Connections, guardPlainHttp } from './connection.ts';
 import { listen } from './listen.ts';
@@ -42,6 +43,8 @@ export interface ServerOptions {
   readonly listener: RequestListener;
   readonly health: Express;
   readonly certificates: Certificates;
+  /** Left out: clients are asked for no certificate. */
+  readonly clientCa?: ClientCa | undefined;
   /** `undefined`: all addresses, IPv6 and IPv4. */
   readonly host: string | undefined;
   /** 0 = any free port. */
@@ -70,7 +73,7 @@ export interface RunningServer {
 
 /** Listens for admission over TLS and for health in the clear. @throws what listen(2) says, e.g. that a port is in use. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { certificates, limits = defaultLimits } = options;
+  const { certificates, clientCa, limits = defaultLimits } = options;
   const active = new Set<ServerResponse>();
   let draining = false;
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -79,15 +82,18 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     if (draining) response.shouldKeepAlive = false;
     options.listener(request, response);
   };
-  const secure = ({ cert, key }: { readonly cert: Buffer; readonly key: Buffer }) => ({
+  const secure = ({ cert, key }: KeyPair, authorities: Authorities | undefined) => ({
     cert,
     key,
+    ...(authorities !== undefined && { ca: [...authorities.pems] }),
     minVersion: 'TLSv1.2' as const,
     maxVersion: 'TLSv1.3' as const,
   });
   const admission = createHttpsServer(
     {
-      ...secure(certificates.current()),
+      ...secure(certificates.current(), clientCa?.current()),
+      // A client that is not verified has its handshake all the same: an HTTP answer reaches the API server's log, an alert only as 'bad certificate'.
+      ...(clientCa !== undefined && { requestCert: true, rejectUnauthorized: false }),
       keepAliveTimeout: keepAliveTimeoutMs,
       headersTimeout: limits.headersTimeoutMs,
       requestTimeout: limits.requestTimeoutMs,
@@ -101,7 +107,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     firstByteTimeoutMs: limits.handshakeTimeoutMs,
     onPlainHttp: () => options.onClientError('plain-http'),
   });
-  certificates.onChange((pair) => admission.setSecureContext(secure(pair)));
+  certificates.onChange((pair) => admission.setSecureContext(secure(pair, clientCa?.current())));
+  // A new context has new ticket keys: no session that another authority verified is resumed.
+  clientCa?.onChange((authorities) => admission.setSecureContext(secure(certificates.current(), authorities)));
   admission.on('tlsClientError', options.onTlsError);
   admission.on('clientError', (error: Error & { code?: string }, socket) => {
     const pending = [...active].filter((response) => response.req.socket === socket);
@@ -146,6 +154,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         health.closeAllConnections();
         await new Promise<void>((resolve) => health.close(() => resolve()));
         certificates.close();
+        clientCa?.close();
         return cut;
       })();
       return drained;

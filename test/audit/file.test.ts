@@ -1,4 +1,15 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -90,7 +101,7 @@ describe('fsync', () => {
     const file = await openFile(path, { operations: watched(calls), fsync: 'always' });
     calls.length = 0;
     await file.write('a\n').then(() => calls.push('answered'));
-    expect(calls).toEqual(['write', 'sync', 'answered']);
+    expect(calls).toEqual(['stat', 'identityOf', 'write', 'sync', 'answered']);
     await file.close();
   });
 
@@ -238,6 +249,95 @@ describe('rotation', () => {
     await file.close();
     expect(new Set(faults)).toEqual(new Set(['compress']));
     expect(others()).toHaveLength(2);
+  });
+});
+
+describe('a file that somebody else is at', () => {
+  const moves: string[] = [];
+  const faults: string[] = [];
+  beforeEach(() => {
+    moves.length = 0;
+    faults.length = 0;
+  });
+  const openWatched = (over: Parameters<typeof openFile>[1] = {}) =>
+    openFile(path, {
+      onFault: (operation, why) => void faults.push(`${operation}: ${why}`),
+      onMoved: ({ to }) => void moves.push(to),
+      ...over,
+    });
+
+  it.each([
+    ['writes to', () => appendFileSync(path, 'theirs\n'), 'shared: somebody else has written 7 bytes to it'],
+    ['cuts', () => truncateSync(path, 1), 'shared: it was cut from 4 to 1 bytes'],
+    ['takes away', () => rmSync(path), 'shared: it was taken away'],
+    [
+      'puts another one in the place of',
+      () => {
+        renameSync(path, `${path}.1`);
+        writeFileSync(path, 'one\n');
+      },
+      'shared: another file has its name',
+    ],
+  ])(
+    '%s, is left to them: nothing of it is touched, and lines go on in a file of our own',
+    async (_what, act, fault) => {
+      const file = await openWatched();
+      await file.write('one\n');
+      act();
+      const theirs = existsSync(path) ? content() : undefined;
+      expect(await file.write('two\n')).toEqual({});
+      expect(await file.write('three\n')).toEqual({});
+      await file.close();
+      expect(existsSync(path) ? content() : undefined).toBe(theirs);
+      expect(faults).toEqual([fault]);
+      expect(moves).toEqual([expect.stringMatching(/\/audit\.[0-9a-f]{8}\.log$/)]);
+      expect(readFileSync(moves[0] ?? '', 'utf8')).toBe('two\nthree\n');
+      expect(statSync(moves[0] ?? '').mode & 0o777).toBe(0o600);
+    },
+  );
+
+  it('is not cut by a write of ours that fails', async () => {
+    const room = { bytes: 6 };
+    const operations = watched([], (real) => {
+      const { write = real.write } = smallDisk(room)(real);
+      return {
+        write: async (descriptor, bytes) => {
+          if (room.bytes === 0) appendFileSync(path, 'theirs, and longer than ours\n');
+          return write(descriptor, bytes);
+        },
+      };
+    });
+    const file = await openWatched({ operations });
+    expect(await file.write('one\ntwo\n')).toMatchObject({ lines: 1 });
+    expect(content()).toContain('theirs, and longer than ours\n');
+    room.bytes = 100;
+    expect(await file.write('three\n')).toEqual({});
+    await file.close();
+    expect(content()).toContain('theirs, and longer than ours\n');
+    expect(readFileSync(moves[0] ?? '', 'utf8')).toBe('three\n');
+  });
+
+  it('where no other file can be made, loses lines until one can', async () => {
+    let broken = false;
+    const operations = watched([], (real) => ({ open: (name) => (broken ? fail('EROFS') : real.open(name)) }));
+    const file = await openWatched({ operations });
+    appendFileSync(path, 'theirs\n');
+    broken = true;
+    expect(await file.write('one\n')).toEqual({ lines: 0, error: 'EROFS: injected' });
+    broken = false;
+    expect(await file.write('two\n')).toEqual({});
+    await file.close();
+    expect([content(), readFileSync(moves[0] ?? '', 'utf8')]).toEqual(['theirs\n', 'two\n']);
+  });
+
+  it('which is none of them: a rotation of ours, and a file that is no regular one', async () => {
+    const file = await openWatched({ maxBytes: 1 });
+    for (const line of ['one\n', 'two\n', 'three\n']) await file.write(line);
+    await file.close();
+    const none = await openFile('/dev/null', { onMoved: ({ to }) => void moves.push(to) });
+    for (const line of ['one\n', 'two\n']) await none.write(line);
+    await none.close();
+    expect([faults, moves]).toEqual([[], []]);
   });
 });
 

@@ -13,10 +13,12 @@ import type { Output, WrittenLines } from '../../src/audit/sinks/queue.ts';
 import { compileDefaults, createPolicyParser } from '../../src/config/parse.ts';
 import { printPolicy } from '../../src/config/print-policy.ts';
 import { rules } from '../../src/policy/rules/index.ts';
+import { verifyText } from '../support/audit-log.ts';
 import { record } from '../support/record.ts';
 import { breaksOf, type Chained, openFile, parseLines, sha256, startLog, tornTailOf, watched } from './support.ts';
 
 const deadlineMs = 60_000;
+const stopMs = 60_000;
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
 const key = parseSigningKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 'key.pem');
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -48,7 +50,7 @@ describe('a boot', () => {
     const { output, state, lines } = memory();
     const log = startLog({ sinks: [{ name: 'stdout', output }] });
     const hashes = ['a', 'b'].map((requestUID) => log.write(record({ requestUID }), deadlineMs).hash);
-    await log.stop('SIGTERM');
+    expect(await log.stop('SIGTERM', stopMs)).toBe(true);
     expect(kindsOf(lines())).toEqual(['LogStart', 'AdmissionRecord', 'AdmissionRecord', 'LogStop']);
     expect(breaksOf(state.text)).toEqual([]);
     expect(state.text.split('\n').slice(1, 3).map(sha256)).toEqual(hashes);
@@ -69,7 +71,7 @@ describe('a boot', () => {
     const { output, state, lines } = memory();
     const log = startLog({ sinks: [{ name: 'stdout', output }], key, checkpointRecords: 3 });
     for (let i = 0; i < 5; i++) log.write(record({}), deadlineMs);
-    await log.stop('SIGTERM');
+    await log.stop('SIGTERM', stopMs);
     const [a, l] = ['AdmissionRecord', 'Checkpoint'];
     expect(kindsOf(lines())).toEqual(['LogStart', a, a, l, a, a, a, l, 'LogStop', l]);
     expect(breaksOf(state.text)).toEqual([]);
@@ -86,7 +88,7 @@ describe('a boot', () => {
     while (!kindsOf(lines()).includes('Checkpoint')) await new Promise((resolve) => setTimeout(resolve, 5));
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(kindsOf(lines())).toEqual(['LogStart', 'Checkpoint']);
-    await log.stop('SIGTERM');
+    await log.stop('SIGTERM', stopMs);
   });
 });
 
@@ -110,7 +112,7 @@ describe('lines of every kind', () => {
     await turn();
     state.error = '';
     log.write(record({}), deadlineMs);
-    await log.stop('SIGTERM');
+    await log.stop('SIGTERM', stopMs);
     // The first ones were lost.
     const again = memory();
     const other = startLog({ sinks: [{ name: 'stdout', output: again.output }], key });
@@ -119,12 +121,13 @@ describe('lines of every kind', () => {
     more.policy(policy, 'x');
     more.certificate({ fingerprint: 'f'.repeat(64), expiresAt: 1_800_000_000 }, '');
     more.configuration([]);
-    await other.stop('SIGTERM');
+    other.note({ kind: 'FileRecord', time: '2026-11-25T12:00:00.000Z', from: 'a.log', to: 'a.1.log', why: 'w' });
+    await other.stop('SIGTERM', stopMs);
     const all = [...lines(), ...again.lines()];
     expect(new Set(kindsOf(all))).toEqual(
       new Set([
         ...['LogStart', 'PolicyRecord', 'CertificateRecord', 'ConfigurationRecord', 'AdmissionRecord', 'GapRecord'],
-        ...['LogStop', 'Checkpoint'],
+        ...['LogStop', 'Checkpoint', 'FileRecord'],
       ]),
     );
     for (const line of all) {
@@ -148,7 +151,7 @@ describe('notes', () => {
     return {
       notes: createAuditNotes(log, { now: Date.now, print: printPolicy }),
       end: async () => {
-        await log.stop('SIGTERM');
+        await log.stop('SIGTERM', stopMs);
         return lines().slice(1, -1);
       },
     };
@@ -219,7 +222,7 @@ describe('a sink that fails', () => {
     log.write(record({ requestUID: 'after' }), deadlineMs);
     await turn();
     await turn();
-    await log.stop('SIGTERM');
+    await log.stop('SIGTERM', stopMs);
     expect(lines().map(({ kind, sequence }) => [kind, sequence])).toEqual([
       ['LogStart', 1],
       ['AdmissionRecord', 5],
@@ -227,6 +230,13 @@ describe('a sink that fails', () => {
       ['LogStop', 7],
     ]);
     expect(lines()[2]).toMatchObject({ sink: 'file', lost: 3, firstSequence: 2, lastSequence: 4, why: 'ENOSPC' });
+    // The line that names its hash as the one before is lost.
+    expect(lines()[2]?.before).toBe(sha256(state.text.split('\n')[0] ?? ''));
+    const foundIn = (text: string) => verifyText(text).found;
+    expect(foundIn(state.text)).toBeUndefined();
+    const changed = foundIn(state.text.replace('"version":"1.2.3"', '"version":"1.2.4"'));
+    expect(changed).toMatchObject({ kind: 'changed', sequence: 1, place: { line: 1 } });
+    expect(changed?.message).toContain('the record of the lines lost after it, audit.log:3, names another hash');
     expect(told).toEqual([3]);
     expect(log.failing()).toBe(false);
   });
@@ -246,7 +256,7 @@ describe('a sink that fails', () => {
     bad.state.error = '';
     log.write(record({}), deadlineMs);
     await turn();
-    await log.stop('SIGTERM');
+    await log.stop('SIGTERM', stopMs);
     expect(breaksOf(good.state.text)).toEqual([]);
     expect(bad.lines().map(({ sequence }) => sequence)).toEqual([1, 3, 4, 5]);
     // The line after the hole names the line in it, which the other sink has.
@@ -261,8 +271,29 @@ describe('a sink that fails', () => {
     await turn();
     state.error = 'EROFS';
     log.write(record({}), deadlineMs);
-    await log.stop('SIGTERM');
+    await log.stop('SIGTERM', stopMs);
     expect(lost.reduce((sum, count) => sum + count, 0)).toBe(4);
+  });
+
+  it('and stands still to the end: the other one has its last lines, and the end comes when its time is up', async () => {
+    const [stuck, good] = [memory(), memory()];
+    const lost: [string, number][] = [];
+    const log = startLog({
+      sinks: [
+        { name: 'file', output: stuck.output },
+        { name: 'stdout', output: good.output },
+      ],
+      onLost: (sink, count) => void lost.push([sink, count]),
+    });
+    await turn();
+    stuck.state.stuck = true;
+    log.write(record({}), deadlineMs);
+    await turn();
+    log.write(record({}), deadlineMs);
+    expect(await log.stop('SIGTERM', 20)).toBe(false);
+    // Two records and the LogStop.
+    expect(lost).toEqual([['file', 3]]);
+    expect(kindsOf(good.lines())).toEqual(['LogStart', 'AdmissionRecord', 'AdmissionRecord', 'LogStop']);
   });
 
   it('under deny: an answer waits for its line in every sink, and learns why it is not there', async () => {
@@ -282,7 +313,7 @@ describe('a sink that fails', () => {
     stdout.state.error = 'EPIPE';
     expect(await log.write(record({}), deadlineMs).until).toBe('EPIPE');
     stdout.state.error = '';
-    await log.stop('SIGTERM');
+    await log.stop('SIGTERM', stopMs);
   });
 
   it('under deny and stuck: an answer waits no longer than its deadline', async () => {
@@ -294,7 +325,7 @@ describe('a sink that fails', () => {
     expect(await log.write(record({}), -1).until).toBe('it was not written in time');
     release();
     expect(await log.write(record({}), deadlineMs).until).toBeUndefined();
-    await log.stop('SIGTERM');
+    await log.stop('SIGTERM', stopMs);
   });
 
   it('under continue and stuck: no answer waits beyond its deadline, and then none until the sink has answered', async () => {
@@ -316,7 +347,7 @@ describe('a sink that fails', () => {
     expect(answered).toBe(false);
     release();
     await until;
-    await log.stop('SIGTERM');
+    await log.stop('SIGTERM', stopMs);
   });
 
   it('and is slow holds no more lines than the bound, whatever comes', async () => {
@@ -333,7 +364,7 @@ describe('a sink that fails', () => {
     for (let i = 0; i < 1_000; i++) log.write(record({}), deadlineMs);
     expect(lost).toBeGreaterThan(900);
     release();
-    await log.stop('SIGTERM');
+    await log.stop('SIGTERM', stopMs);
     const gap = lines().find(({ kind }) => kind === 'GapRecord');
     expect(gap).toMatchObject({ lost, lastSequence: 1_001 });
     expect(lines().length).toBe(1_000 - lost + 3);
@@ -357,8 +388,8 @@ describe('with a file', () => {
     await log.write(record({}), deadlineMs).until;
     calls.length = 0;
     await log.write(record({}), deadlineMs).until?.then(() => calls.push('answer'));
-    expect(calls).toEqual(['write', 'sync', 'answer']);
-    await log.stop('SIGTERM');
+    expect(calls).toEqual(['stat', 'identityOf', 'write', 'sync', 'answer']);
+    await log.stop('SIGTERM', stopMs);
   });
 
   it('under fsync always, answers of one time share a write and an fsync', async () => {
@@ -368,7 +399,7 @@ describe('with a file', () => {
     calls.length = 0;
     await Promise.all(Array.from({ length: 50 }, () => log.write(record({}), deadlineMs).until));
     expect(calls.length).toBeLessThan(10);
-    await log.stop('SIGTERM');
+    await log.stop('SIGTERM', stopMs);
   });
 
   it('a boot is linked to the last line of the one before, which LogStart names', async () => {
@@ -376,7 +407,7 @@ describe('with a file', () => {
       const output = await openFile(path);
       const log = startLog({ sinks: [{ name: 'file', output }], boot: boot.repeat(32), found: output.found });
       log.write(record({}), deadlineMs);
-      await log.stop('SIGTERM');
+      await log.stop('SIGTERM', stopMs);
     }
     const lines = parseLines(content());
     expect(breaksOf(content())).toEqual([]);
@@ -390,7 +421,7 @@ describe('with a file', () => {
     writeFileSync(path, 'of an older version\n{"kind":"Admiss');
     const output = await openFile(path);
     const log = startLog({ sinks: [{ name: 'file', output }], found: output.found });
-    await log.stop('SIGTERM');
+    await log.stop('SIGTERM', stopMs);
     const [, start] = content().trimEnd().split('\n');
     const line = parseLines(`${start}\n`)[0];
     expect(line).toMatchObject({ previous: sha256('of an older version'), previousBoot: null });
@@ -403,7 +434,7 @@ describe('with a file', () => {
     const log = startLog({ sinks: [{ name: 'file', output }], found: output.found, onError: 'deny' });
     // One at a time: what waits is written, and so rotated, together.
     for (let i = 0; i < 20; i++) await log.write(record({ requestUID: `r${i}` }), deadlineMs).until;
-    await log.stop('SIGTERM');
+    await log.stop('SIGTERM', stopMs);
     const names = [...(await fileOperations.list(directory))].sort();
     expect(names.length).toBeGreaterThan(3);
     const all = [...names.filter((name) => name !== 'audit.log'), 'audit.log']
@@ -426,7 +457,7 @@ describe('with a file', () => {
     for (let i = 0; i < 2; i++) expect(await log.write(record({}), deadlineMs).until).toBe('ENOSPC');
     full = false;
     expect(await log.write(record({}), deadlineMs).until).toBeUndefined();
-    await log.stop('SIGTERM');
+    await log.stop('SIGTERM', stopMs);
     const lines = parseLines(content());
     expect(lines.map(({ sequence }) => sequence)).toEqual([1, 2, 5, 6, 7]);
     expect(lines[3]).toMatchObject({ kind: 'GapRecord', lost: 2, firstSequence: 3, lastSequence: 4 });

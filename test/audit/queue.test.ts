@@ -27,7 +27,8 @@ function queueTo(over: Partial<LineQueueOptions> = {}) {
     ...over,
   });
   const take = (...sequences: readonly number[]): void => {
-    for (const sequence of sequences) queue.take({ text: `${sequence}\n`, sequence, time: `t${sequence}` });
+    for (const sequence of sequences)
+      queue.take({ text: `${sequence}\n`, sequence, time: `t${sequence}`, previous: `h${sequence - 1}` });
   };
   const answer = async (result: WrittenLines = {}): Promise<void> => {
     answers.shift()?.(result);
@@ -78,7 +79,7 @@ describe('the queue to a sink', () => {
       [1, 'EIO'],
     ]);
     expect(queue.untold()).toEqual([
-      { lost: 3, firstSequence: 2, lastSequence: 4, from: 't2', to: 't4', why: 'EIO', toldAt: undefined },
+      { lost: 3, firstSequence: 2, lastSequence: 4, before: 'h1', from: 't2', to: 't4', why: 'EIO', toldAt: undefined },
     ]);
     expect(working()).toBe(0);
     take(5);
@@ -132,6 +133,24 @@ describe('the queue to a sink', () => {
     expect(queue.untold().length).toBeLessThan(20);
     expect(queue.untold().reduce((sum, { lost }) => sum + lost, 0)).toBe(50);
     expect(queue.untold().at(-1)).toMatchObject({ lastSequence: 99 });
+  });
+
+  it('that is given up has lost what waits and what is under way, once, and takes no more', async () => {
+    const { queue, chunks, lost, take, answer } = queueTo();
+    take(1, 2);
+    await turn();
+    take(3);
+    const settled = queue.settled();
+    const closed = queue.close();
+    queue.abandon('no time left');
+    await closed;
+    expect(await settled).toBe('no time left');
+    expect(lost).toEqual([[3, 'no time left']]);
+    // The write ends after all.
+    await answer();
+    take(4);
+    await turn();
+    expect([chunks, lost.at(-1)]).toEqual([['1\n2\n'], [1, 'the sink is closed']]);
   });
 
   it('loses what comes after close, and says so', async () => {

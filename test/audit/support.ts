@@ -67,6 +67,7 @@ export function openFile(path: string, over: Partial<FileOutputOptions> = {}): P
     compress: false,
     now: Date.now,
     onFault: () => undefined,
+    onMoved: () => undefined,
     ...over,
   });
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { run } from '../../src/cli/run.ts';
 import { createLog, type LogWriter, newSigningKey } from '../support/audit-log.ts';
 import { runCli } from '../support/cli.ts';
 
@@ -114,6 +115,16 @@ describe('log verify', () => {
     expect([code, stdout.includes('BREAK, wrong signature')]).toEqual([1, true]);
   });
 
+  it('takes a line with half of a surrogate pair for one that was changed, and reads on', async () => {
+    const { lines } = twoBoots();
+    const index = lines.findIndex((line) => line.includes('"Checkpoint"'));
+    const file = put('a.log', lines.with(index, (lines[index] ?? '').replace('webhook-0', '\\ud800')));
+    const { code, stdout } = await runCli(['log', 'verify', file]);
+    expect([code, stdout.includes('BREAK, changed')]).toEqual([1, true]);
+    const query = await runCli(['log', 'query', file, '--kind', 'Checkpoint', '-o', 'json']);
+    expect([query.code, query.stdout.includes('"replica":"\\ud800"')]).toEqual([0, true]);
+  });
+
   it('tells what no checkpoint signs yet, and takes an open end for a break only of a log that is whole', async () => {
     const log = createLog({ key });
     log.start();
@@ -130,6 +141,15 @@ describe('log verify', () => {
     const tail = put('b.log', twoBoots().lines.slice(8));
     expect((await runCli(['log', 'verify', tail])).code).toBe(0);
     expect((await runCli(['log', 'verify', '--whole', tail])).code).toBe(1);
+  });
+
+  it('takes an end that no checkpoint signs for a break of a log that is whole and signed', async () => {
+    const file = put('a.log', twoBoots().lines.slice(0, -1));
+    expect((await runCli(['log', 'verify', file])).code).toBe(0);
+    const { code, stdout } = await runCli(['log', 'verify', '--whole', file]);
+    expect([code, stdout.includes('BREAK, truncated: no checkpoint signs its end')]).toEqual([1, true]);
+    const unsigned = put('b.log', twoBoots({}).lines);
+    expect((await runCli(['log', 'verify', '--whole', unsigned])).code).toBe(0);
   });
 
   it('shows what the log declares as lost, and is no break', async () => {
@@ -173,14 +193,6 @@ describe('log verify', () => {
     expect((await runCli(['log', 'verify', cut])).code).toBe(2);
     expect((await runCli(['log', 'verify'])).stderr).toContain('give the files');
     expect((await runCli(['log', 'verfy'])).stderr).toContain('use verify, reconcile, query, summary, report, key');
-  });
-
-  it('draws a bar on a terminal alone, and takes it away', async () => {
-    const file = put('a.log', twoBoots().lines);
-    const { stderr } = await runCli(['log', 'verify', file], { terminal: true });
-    expect(stderr).toMatch(/^\r\[=* *\] +\d+ %/);
-    expect(stderr.endsWith('\r\u001b[K')).toBe(true);
-    expect((await runCli(['log', 'verify', file])).stderr).toBe('');
   });
 });
 
@@ -309,5 +321,42 @@ describe('log summary', () => {
     const { stdout } = await runCli(['log', 'summary', '-o', 'markdown', file]);
     expect(stdout).toContain('# Admission audit log, 2026-11-25T12:00:00.000Z to ');
     expect(stdout).toContain('| mallory\\|\\*x\\* | 1 |');
+  });
+});
+
+describe('the bar', () => {
+  const isBar = /^\r\[=* *\] +\d+ %/;
+  const [drawn, taken] = ['\r[', '\r\u001b[K'];
+
+  it.each(['verify', 'query', 'summary', 'reconcile'])(
+    'of log %s is drawn on a terminal alone, and taken away',
+    async (name) => {
+      const file = put('a.log', twoBoots().lines);
+      const args = ['log', name, file, ...(name === 'reconcile' ? ['--api-audit', put('api.log', '')] : [])];
+      const { stderr, stdout } = await runCli(args, { terminal: true });
+      expect(stderr).toMatch(isBar);
+      expect(stderr.endsWith(taken)).toBe(true);
+      expect(stderr.split(drawn).length).toBe(stderr.split(taken).length);
+      // A pipe or a file gets nothing of it.
+      const plain = await runCli(args);
+      expect([plain.stderr, plain.stdout]).toEqual(['', stdout]);
+    },
+  );
+
+  it('is away whenever something is printed, which may go to the same terminal', async () => {
+    const file = put('a.log', twoBoots().lines.toSpliced(2, 0, 'rubbish'));
+    const screen: string[] = [];
+    let nowMs = 0;
+    const print = (text: string): void => void screen.push(text);
+    const now = (): number => {
+      nowMs += 1_000;
+      return nowMs;
+    };
+    const io = { stdout: print, stderr: print, terminal: true, readStdin: () => Promise.resolve(''), env: {}, now };
+    expect(await run(['log', 'query', file], io)).toBe(2);
+    expect(screen.some((text) => text.startsWith(drawn))).toBe(true);
+    for (const [i, text] of screen.entries()) {
+      if (screen[i - 1]?.startsWith(drawn)) expect(text.startsWith(drawn) || text === taken).toBe(true);
+    }
   });
 });

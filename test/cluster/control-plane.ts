@@ -55,6 +55,11 @@ export interface ControlPlane {
 /** Kubelets that every API server knows, by their node's name. */
 export const kubelets = ['gpu-9', 'compute-9', 'kubelet-1', 'kubelet-2'];
 
+export interface ControlPlaneOptions {
+  /** A file for the API server's `--admission-control-config-file`; left out, it has none. */
+  readonly admissionConfig?: string;
+}
+
 /** Nodes with this annotation are kept Ready by kwok. */
 export const kwokAnnotation = { 'kwok.x-k8s.io/node': 'fake' };
 
@@ -67,11 +72,12 @@ export const kwokAnnotation = { 'kwok.x-k8s.io/node': 'fake' };
 export async function startControlPlane(
   binaries: Binaries,
   moreKubelets: readonly string[] = [],
+  options: ControlPlaneOptions = {},
 ): Promise<ControlPlane> {
   const folder = mkdtempSync(join(tmpdir(), 'osmo-admission-e2e-'));
   const processes = startProcesses(folder);
   try {
-    return await start(binaries, folder, processes, usersWith([...kubelets, ...moreKubelets]));
+    return await start(binaries, folder, processes, usersWith([...kubelets, ...moreKubelets]), options);
   } catch (error) {
     await processes.close();
     throw error;
@@ -83,6 +89,7 @@ async function start(
   folder: string,
   processes: Processes,
   users: readonly User[],
+  options: ControlPlaneOptions,
 ): Promise<ControlPlane> {
   const ports = await freePorts(6);
   const file = (name: string, text: string): string => {
@@ -90,10 +97,11 @@ async function start(
     writeFileSync(path, text, { mode: 0o600 });
     return path;
   };
+  const services = serviceRange();
   const now = Date.now();
   const { certPem, keyPem, caPem } = createSelfSigned({
     dnsNames: ['localhost', 'kubernetes.default.svc'],
-    ipAddresses: ['127.0.0.1'],
+    ipAddresses: ['127.0.0.1', `${services}.1`],
     notBefore: new Date(now - 60_000),
     notAfter: new Date(now + 24 * 60 * 60_000),
   });
@@ -103,7 +111,7 @@ async function start(
     file(`kubeconfig-${name}`, kubeconfigText({ server: at, caFile, user: name, token }));
   const kubeconfigs = new Map(users.map(([name]) => [name, writeKubeconfig(name, tokenOf(name))]));
   const admin = writeKubeconfig('admin', tokenOf('admin'));
-  const commands = commandsOf({ folder, ports, users, admin, file, certPem, keyPem, caFile });
+  const commands = commandsOf({ ...options, folder, ports, services, users, admin, file, certPem, keyPem, caFile });
   const startComponent = async (name: Component): Promise<void> => {
     const [command, ...args] = commands[name];
     await processes.start(name, binaries[command], args);
@@ -180,6 +188,11 @@ async function start(
   };
 }
 
+/** Services have addresses of loopback, of this process's own, so that one can be listened on. */
+function serviceRange(): string {
+  return `127.${128 + ((process.pid >> 8) & 63)}.${process.pid & 255}`;
+}
+
 /** Name in this code, name and group in the API server. */
 type User = readonly [name: string, user: string, group: string];
 
@@ -191,9 +204,11 @@ const usersWith = (nodes: readonly string[]): readonly User[] => [
 export const tokenOf = (user: string): string => `${user}-token`;
 const auditLogName = 'api-audit.log';
 
-interface CommandInput {
+interface CommandInput extends ControlPlaneOptions {
   readonly folder: string;
   readonly ports: readonly number[];
+  /** First three numbers of the addresses of Services. */
+  readonly services: string;
   readonly users: readonly User[];
   /** Kubeconfig of the admin, for the components too. */
   readonly admin: string;
@@ -204,7 +219,7 @@ interface CommandInput {
 }
 
 function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [Component, ...string[]]>> {
-  const { folder, users, admin, file, certPem, keyPem, caFile } = input;
+  const { folder, services, users, admin, file, certPem, keyPem, caFile, admissionConfig } = input;
   const [etcdPort, peerPort, apiPort, managerPort, schedulerPort, kwokPort] = input.ports;
   const client = `http://127.0.0.1:${etcdPort}`;
   const peer = `http://127.0.0.1:${peerPort}`;
@@ -232,12 +247,13 @@ function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [C
       ...['--etcd-servers', client, '--bind-address', '127.0.0.1', '--advertise-address', '127.0.0.1'],
       // Loopback is no address that it would publish.
       ...['--secure-port', String(apiPort), '--endpoint-reconciler-type', 'none'],
-      ...['--service-cluster-ip-range', '10.96.0.0/16', ...tls],
+      ...['--service-cluster-ip-range', `${services}.0/24`, ...tls],
       ...['--token-auth-file', file('tokens.csv', tokens)],
       ...['--authorization-mode', 'RBAC,Node', '--enable-admission-plugins', 'NodeRestriction'],
       ...['--service-account-issuer', 'https://kubernetes.default.svc'],
       ...['--service-account-key-file', accountsPublic, '--service-account-signing-key-file', accountsPrivate],
       ...['--audit-log-path', join(folder, auditLogName), '--audit-policy-file', file('audit.yaml', auditPolicy)],
+      ...(admissionConfig === undefined ? [] : ['--admission-control-config-file', admissionConfig]),
     ],
     'kube-controller-manager': [
       'kube-controller-manager',

@@ -3,8 +3,9 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { serverName } from '../../scripts/server-process.ts';
 import { createSelfSigned, type SelfSigned } from '../../src/server/self-signed.ts';
+import { type Balancer, startBalancer } from './balancer.ts';
 import type { Binaries } from './binaries.ts';
-import { type ControlPlane, runCommand, startControlPlane } from './control-plane.ts';
+import { type ControlPlane, type ControlPlaneOptions, runCommand, startControlPlane } from './control-plane.ts';
 import { createReplica, type Replica } from './replica.ts';
 import { osmoObjects, stubs } from './stubs.ts';
 import { eventually } from './wait.ts';
@@ -40,14 +41,20 @@ export interface InstallOptions {
   readonly ownManifests?: boolean;
   /** Where the server finds the API server, if not at its own address. */
   readonly apiServer?: string;
+  /** Arguments of the server behind the Service beside the usual ones. */
+  readonly serverArgs?: readonly string[];
 }
 
 /**
  * Starts a control plane and prepares it for OSMO. @throws Error with what went wrong; then nothing of it runs any more.
- * @param moreKubelets as for `startControlPlane`.
+ * @param moreKubelets as for `startControlPlane`. @param options the same.
  */
-export async function startCluster(binaries: Binaries, moreKubelets: readonly string[] = []): Promise<ControlPlane> {
-  const plane = await startControlPlane(binaries, moreKubelets);
+export async function startCluster(
+  binaries: Binaries,
+  moreKubelets: readonly string[] = [],
+  options: ControlPlaneOptions = {},
+): Promise<ControlPlane> {
+  const plane = await startControlPlane(binaries, moreKubelets, options);
   try {
     await prepareCluster(plane);
     return plane;
@@ -69,11 +76,62 @@ async function prepareCluster(plane: ControlPlane): Promise<void> {
   }
 }
 
+/** Several replicas behind the Service, each with files of its own. */
+export interface BalancedInstallation {
+  readonly balancer: Balancer;
+  writePolicy(text: string): void;
+  /** One that writes its audit log to `audit-<name>.log` of the control plane's folder; not started yet. @param flags more of its own. */
+  addReplica(name: string, flags: readonly string[]): Replica;
+  /** Shares the API server's calls between these, which run. Resolves when it calls them. */
+  serve(replicas: readonly Replica[]): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** Installs into a cluster; resolves when the API server calls the webhook. */
-export async function install(
+export async function install(plane: ControlPlane, options: InstallOptions): Promise<Installation> {
+  const installation = createInstallation(plane, await applyInstallation(plane, options));
+  await installation.startServer();
+  await untilCalled(plane);
+  return installation;
+}
+
+/** Installs into a cluster, without a server yet. */
+export async function installBalanced(plane: ControlPlane, options: InstallOptions): Promise<BalancedInstallation> {
+  const installed = await applyInstallation(plane, options);
+  const balancer = await startBalancer(installed.address, servicePort);
+  const replica = replicasOf(plane, installed);
+  return {
+    balancer,
+    writePolicy: (text) => writeFileSync(installed.policyFile, text),
+    addReplica: (name, flags) => replica(name, 0, join(plane.folder, `audit-${name}.log`), flags),
+    async serve(replicas) {
+      balancer.route(() => replicas.map(({ port }) => port()));
+      await untilCalled(plane);
+    },
+    close: balancer.close,
+  };
+}
+
+/** What the replicas of an installation share. */
+interface Installed {
+  readonly address: string;
+  readonly policyFile: string;
+  readonly serverArgs: readonly string[];
+  readonly kubeconfig: string;
+  readonly ca: string;
+}
+
+const servicePort = 443;
+
+/** Resolves when the API server calls the webhook. */
+export async function untilCalled(plane: ControlPlane): Promise<void> {
+  await eventually('the API server calls the webhook', async () => (await probe(plane)).includes('denied the request'));
+}
+
+async function applyInstallation(
   plane: ControlPlane,
-  { policy, ownManifests = false, apiServer = plane.server }: InstallOptions,
-): Promise<Installation> {
+  { policy, ownManifests = false, apiServer = plane.server, serverArgs = [] }: InstallOptions,
+): Promise<Installed> {
   const address = await ownAddress();
   const policyFile = join(plane.folder, policyFileName);
   writeFileSync(policyFile, policy);
@@ -97,15 +155,8 @@ export async function install(
   writeCertificate(plane.folder, certificate);
   await injectCaBundle(plane, certificate.caPem);
   const { stdout: token } = await plane.apply(['create', 'token', webhookName, '-n', namespace, '--duration', '12h']);
-  const installation = createInstallation(plane, {
-    address,
-    policyFile,
-    ca: certificate.caPem,
-    kubeconfig: plane.writeKubeconfig('webhook', token.trim(), apiServer),
-  });
-  await installation.startServer();
-  await eventually('the API server calls the webhook', async () => (await probe(plane)).includes('denied the request'));
-  return installation;
+  const kubeconfig = plane.writeKubeconfig('webhook', token.trim(), apiServer);
+  return { address, policyFile, serverArgs, ca: certificate.caPem, kubeconfig };
 }
 
 /** A folder with the manifests of a policy. */
@@ -117,33 +168,34 @@ async function manifestsOf({ folder }: ControlPlane, policyFile: string): Promis
   return directory;
 }
 
-function createInstallation(
-  plane: ControlPlane,
-  {
-    address,
-    policyFile,
-    kubeconfig,
-    ca,
-  }: { readonly address: string; readonly policyFile: string; readonly kubeconfig: string; readonly ca: string },
-): Installation {
-  const { folder } = plane;
-  let trusted = ca;
-  const replica = (name: string, port: string, auditFile: string): Replica =>
-    createReplica(plane.processes, {
+/** Makes replicas; at port 0 one finds a port of its own at every start. */
+function replicasOf(
+  { folder, processes }: ControlPlane,
+  { address, policyFile, serverArgs, kubeconfig }: Installed,
+): (name: string, port: number, auditFile: string, flags?: readonly string[]) => Replica {
+  return (name, port, auditFile, flags = []) =>
+    createReplica(processes, {
       ...{ name, host: address, auditFile, command: join(root, 'bin', 'osmo-admission') },
       args: [
         ...['serve', '--kubeconfig', kubeconfig, '--namespace', namespace, '--config', policyFile],
-        ...['--host', address, '--port', port, '--health-port', '0', '--shutdown-delay', '0s'],
+        ...['--host', address, '--port', String(port), '--health-port', '0', '--shutdown-delay', '0s'],
         ...['--tls-cert-file', join(folder, 'tls.crt'), '--tls-private-key-file', join(folder, 'tls.key')],
-        ...['--audit-log', auditFile, '--reload-interval', '1s'],
+        ...['--audit-log', auditFile, '--reload-interval', '1s', ...serverArgs, ...flags],
       ],
     });
-  const first = replica('webhook', '443', join(folder, 'audit.log'));
+}
+
+function createInstallation(plane: ControlPlane, installed: Installed): Installation {
+  const { folder } = plane;
+  const { policyFile } = installed;
+  let trusted = installed.ca;
+  const replica = replicasOf(plane, installed);
+  const first = replica('webhook', servicePort, join(folder, 'audit.log'));
   const { log } = first;
   return {
     ...first,
     writePolicy: (text) => writeFileSync(policyFile, text),
-    addReplica: (name) => replica(name, '0', join(folder, `audit-${name}.log`)),
+    addReplica: (name) => replica(name, 0, join(folder, `audit-${name}.log`)),
     async rotateCertificate() {
       const certificate = newCertificate();
       await injectCaBundle(plane, `${trusted}${certificate.caPem}`);
@@ -194,7 +246,7 @@ async function injectCaBundle(plane: ControlPlane, caPem: string): Promise<void>
 }
 
 /** What the API server says to a pod that our webhook denies. */
-async function probe(plane: ControlPlane): Promise<string> {
+export async function probe(plane: ControlPlane): Promise<string> {
   const pod = {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -209,7 +261,7 @@ async function probe(plane: ControlPlane): Promise<string> {
  * A loopback address of this process's own, so that two runs do not meet on port 443, the port in the configurations.
  * @throws Error where this user may not listen there.
  */
-async function ownAddress(): Promise<string> {
+export async function ownAddress(): Promise<string> {
   const { pid } = process;
   const address = `127.${64 + ((pid >> 16) & 63)}.${(pid >> 8) & 255}.${pid & 255}`;
   const server = createServer();
@@ -221,7 +273,7 @@ async function ownAddress(): Promise<string> {
         ),
       ),
     );
-    server.listen(443, address, resolve);
+    server.listen(servicePort, address, resolve);
   });
   await new Promise((resolve) => server.close(resolve));
   return address;

@@ -9,8 +9,6 @@ import type { KeeperAnswer, KeeperRequest } from './processes.ts';
 
 const [folder = ''] = process.argv.slice(2);
 const running = new Map<string, ChildProcess>();
-/** After SIGTERM; etcd and the API server take some seconds. */
-const patienceMs = 15_000;
 
 function start({ name, command, args, log, env }: Extract<KeeperRequest, { do: 'start' }>): void {
   const output = openSync(log, 'a');
@@ -27,7 +25,7 @@ function start({ name, command, args, log, env }: Extract<KeeperRequest, { do: '
   });
 }
 
-async function stop(name: string, signal: NodeJS.Signals): Promise<number | null> {
+async function stop(name: string, signal: NodeJS.Signals, patienceMs = 0): Promise<number | null> {
   const child = running.get(name);
   running.delete(name);
   if (child === undefined) return null;
@@ -52,7 +50,7 @@ function answer(message: KeeperAnswer): void {
 
 process.on('message', (request: KeeperRequest) => {
   if (request.do === 'start') start(request);
-  else void stop(request.name, request.signal).then((code) => answer({ name: request.name, code }));
+  else void stop(request.name, request.signal, request.patienceMs).then((code) => answer({ name: request.name, code }));
 });
 process.on('disconnect', () => void stopAll());
 // A terminal's Ctrl-C reaches the test run, which then ends.

@@ -1,3 +1,5 @@
+import { productName } from '../../src/manifests/objects.ts';
+
 /*
  * What kwok does to the nodes that bear its annotation and to the pods on them, in its own terms (kwok.x-k8s.io Stage): a node becomes
  * Ready and keeps what it says of itself; a bound pod runs; a pod that is deleted goes.
@@ -10,6 +12,11 @@ interface StageSpec {
   readonly when: readonly (readonly [string, 'In' | 'NotIn' | 'Exists' | 'DoesNotExist', ...string[]])[];
   readonly next: object;
 }
+
+/** Values of app.kubernetes.io/name of the webhook's own pods, which really run: see node-agent/. */
+export const playedNames: readonly string[] = [productName, `${productName}-uninstall`];
+
+const notOurs = ['.metadata.labels["app.kubernetes.io/name"]', 'NotIn', ...playedNames] as const;
 
 const stages: readonly StageSpec[] = [
   {
@@ -31,10 +38,7 @@ phase: Running
   {
     name: 'pod-running',
     kind: 'Pod',
-    when: [
-      ['.metadata.deletionTimestamp', 'DoesNotExist'],
-      ['.status.podIP', 'DoesNotExist'],
-    ],
+    when: [['.metadata.deletionTimestamp', 'DoesNotExist'], ['.status.podIP', 'DoesNotExist'], notOurs],
     next: {
       statusTemplate: `{{ $now := Now }}
 conditions:
@@ -62,10 +66,7 @@ startTime: {{ $now | Quote }}
   {
     name: 'pod-gone',
     kind: 'Pod',
-    when: [
-      ['.metadata.deletionTimestamp', 'Exists'],
-      ['.metadata.finalizers', 'DoesNotExist'],
-    ],
+    when: [['.metadata.deletionTimestamp', 'Exists'], ['.metadata.finalizers', 'DoesNotExist'], notOurs],
     next: { delete: true },
   },
 ];

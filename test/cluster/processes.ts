@@ -13,7 +13,7 @@ export type KeeperRequest =
       readonly log: string;
       readonly env: Readonly<Record<string, string>>;
     }
-  | { readonly do: 'stop'; readonly name: string; readonly signal: NodeJS.Signals };
+  | { readonly do: 'stop'; readonly name: string; readonly signal: NodeJS.Signals; readonly patienceMs: number };
 
 export type KeeperAnswer =
   | { readonly name: string; readonly pid: number }
@@ -21,6 +21,12 @@ export type KeeperAnswer =
   | { readonly name: string; readonly error: string }
   /** It ended without being asked to. */
   | { readonly name: string; readonly died: number | null };
+
+export interface Running {
+  readonly pid: number;
+  /** Resolves when it has ended, whatever ended it: to the exit code, null for a signal. */
+  readonly ended: Promise<number | null>;
+}
 
 /** Processes that end with whoever started them, whatever ends that. Each writes its output to `<folder>/<name>.log`. */
 export interface Processes {
@@ -31,8 +37,13 @@ export interface Processes {
     args: readonly string[],
     env?: Readonly<Record<string, string>>,
   ): Promise<number>;
-  /** Resolves to the exit code, null where a signal ended it or where it does not run. */
-  stop(name: string, signal?: NodeJS.Signals): Promise<number | null>;
+  /** The same of one that may end by itself. */
+  run(name: string, command: string, args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Running>;
+  /**
+   * Resolves to the exit code, null where a signal ended it or where it does not run.
+   * @param patienceMs after which it is killed. etcd and the API server take some seconds.
+   */
+  stop(name: string, signal?: NodeJS.Signals, patienceMs?: number): Promise<number | null>;
   logFile(name: string): string;
   /** Ends all, last one first, and removes the folder. @throws Error where one had ended by itself, with the end of its log. */
   close(): Promise<void>;
@@ -46,24 +57,38 @@ export function startProcesses(folder: string): Processes {
   keeper.channel?.unref?.();
   const logFile = (name: string): string => join(folder, `${name}.log`);
   const deaths: string[] = [];
+  const mayEnd = new Set<string>();
   keeper.on('message', (answer: KeeperAnswer) => {
-    if ('died' in answer) {
+    if ('died' in answer && !mayEnd.has(answer.name)) {
       deaths.push(
         `${answer.name} ended by itself, with code ${answer.died}; its log ends:\n${tail(logFile(answer.name))}`,
       );
     }
   });
+  const start: Processes['start'] = async (name, command, args, env = {}) => {
+    const answered = answerFor(keeper, name);
+    keeper.send({ do: 'start', name, command, args, log: logFile(name), env } satisfies KeeperRequest);
+    const answer = await answered;
+    if ('error' in answer) throw new Error(`${name}: ${answer.error}`);
+    return 'pid' in answer ? answer.pid : 0;
+  };
   return {
-    async start(name, command, args, env = {}) {
-      const answered = answerFor(keeper, name);
-      keeper.send({ do: 'start', name, command, args, log: logFile(name), env } satisfies KeeperRequest);
-      const answer = await answered;
-      if ('error' in answer) throw new Error(`${name}: ${answer.error}`);
-      return 'pid' in answer ? answer.pid : 0;
+    start,
+    async run(name, ...command) {
+      mayEnd.add(name);
+      const ended = new Promise<number | null>((resolve) => {
+        const take = (answer: KeeperAnswer): void => {
+          if (answer.name !== name || !('died' in answer || 'code' in answer)) return;
+          keeper.off('message', take);
+          resolve('died' in answer ? answer.died : answer.code);
+        };
+        keeper.on('message', take);
+      });
+      return { pid: await start(name, ...command), ended };
     },
-    async stop(name, signal = 'SIGTERM') {
+    async stop(name, signal = 'SIGTERM', patienceMs = 15_000) {
       const answered = answerFor(keeper, name);
-      keeper.send({ do: 'stop', name, signal } satisfies KeeperRequest);
+      keeper.send({ do: 'stop', name, signal, patienceMs } satisfies KeeperRequest);
       const answer = await answered;
       return 'code' in answer ? answer.code : null;
     },

@@ -6,7 +6,8 @@ import { eventually } from './wait.ts';
 
 /** A server process of an installation. */
 export interface Replica {
-  startServer(): Promise<void>;
+  /** @param more arguments beside its own, this time. */
+  startServer(more?: readonly string[]): Promise<void>;
   /** @throws Error if it does not end with code 0. */
   stopServer(): Promise<void>;
   /** Ends it without a word, as a machine that dies does. */
@@ -17,6 +18,8 @@ export interface Replica {
   records(): readonly AdmissionRecord[];
   /** The same, each by the hex SHA-256 of its line. */
   recordsByHash(): ReadonlyMap<string, AdmissionRecord>;
+  /** Port that it serves reviews on. */
+  port(): number;
   /** URL of its health port. */
   health(): string;
   /** Text of /metrics. */
@@ -36,18 +39,21 @@ const isDecision = (line: AuditLine): line is AdmissionRecord => line.kind === '
 
 export function createReplica(processes: Processes, { name, host, command, args, auditFile }: ReplicaOptions): Replica {
   let healthPort = 0;
+  let admissionPort = 0;
   // A restarted server goes on in the same log.
   let seen = 0;
   const log = (): readonly Readonly<Record<string, unknown>>[] => jsonLines(processes.logFile(name));
   return {
-    async startServer() {
-      await processes.start(name, command, args);
+    async startServer(more = []) {
+      // Records name their replica by it, and files of one replica are one chain.
+      await processes.start(name, command, [...args, ...more], { POD_NAME: name });
       await eventually('the server serves', () => {
         const lines = log().slice(seen);
         const failed = lines.find(({ message }) => message === 'could not start');
         if (failed !== undefined) throw new Error(tail(processes.logFile(name)));
         const serving = lines.find(({ message }) => message === 'serving');
-        if (serving !== undefined) healthPort = Number(serving.healthPort);
+        admissionPort = Number(serving?.admissionPort ?? 0);
+        healthPort = Number(serving?.healthPort ?? 0);
         return serving !== undefined;
       });
       seen = log().length;
@@ -69,6 +75,7 @@ export function createReplica(processes: Processes, { name, host, command, args,
           .map((line): [string, AuditLine] => [createHash('sha256').update(line).digest('hex'), JSON.parse(line)])
           .filter((entry): entry is [string, AdmissionRecord] => isDecision(entry[1])),
       ),
+    port: () => admissionPort,
     health: () => `http://${host}:${healthPort}`,
     metrics: async () => (await fetch(`http://${host}:${healthPort}/metrics`)).text(),
   };

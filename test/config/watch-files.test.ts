@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type FileWatcher, watchFiles } from '../../src/config/watch-files.ts';
+import { writeMounted } from '../cluster/mounted-files.ts';
 import { eventually } from '../server/support.ts';
 
 let directory: string;
@@ -61,22 +62,11 @@ for (const [name, options] of [
     });
 
     it('sees the ..data swap of a mounted ConfigMap, again and again', async () => {
-      const publish = (version: string, text: string): void => {
-        mkdirSync(join(directory, version));
-        writeFileSync(join(directory, version, 'policy.yaml'), text);
-        symlinkSync(version, join(directory, '..data_tmp'));
-        renameSync(join(directory, '..data_tmp'), join(directory, '..data'));
-      };
-      publish('..v1', 'one');
-      const path = join(directory, 'policy.yaml');
-      symlinkSync('..data/policy.yaml', path);
-      await watching(path, options);
+      writeMounted(directory, { 'policy.yaml': 'one' });
+      await watching(join(directory, 'policy.yaml'), options);
       expect(seen).toEqual(['one']);
-      for (const [version, text] of [
-        ['..v2', 'two'],
-        ['..v3', 'three'],
-      ] as const) {
-        publish(version, text);
+      for (const text of ['two', 'three']) {
+        writeMounted(directory, { 'policy.yaml': text });
         await eventually(text, () => last() === text);
       }
     });

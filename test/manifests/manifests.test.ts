@@ -375,7 +375,8 @@ describe('the whole installation', () => {
     const roles = objects.filter(({ kind }) => kind === 'ClusterRole');
     expect(roles.map(({ rules: granted }) => granted)).toEqual([
       [
-        { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch'] },
+        { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch'] },
+        { apiGroups: [''], resources: ['nodes'], verbs: ['patch'] },
         { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
         {
           apiGroups: ['resource.k8s.io'],

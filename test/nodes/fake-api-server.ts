@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
+import { apply, type Operation } from '../support/json-patch.ts';
 
 export interface FakeNode {
   readonly metadata: {
@@ -38,13 +39,16 @@ export interface FakeWrite {
 
 type Misbehave = (request: IncomingMessage, response: ServerResponse) => boolean;
 
-/** An API server of nodes and Leases, and of what a test adds, on a loopback port, that can be told to misbehave. It shares nothing with the product's client. */
+/** Paths of objects that are made, read and written one by one. */
+const single = /^\/apis\/(coordination|admissionregistration)\.k8s\.io\/|^\/api\/v1\/namespaces\/[^/]+\/secrets\//;
+
+/** An API server of nodes, and of Leases, Secrets and webhook configurations by name, and of what a test adds, on a loopback port, that can be told to misbehave. It shares nothing with the product's client. */
 export class FakeApiServer {
   readonly requests: string[] = [];
   readonly writes: FakeWrite[] = [];
   readonly watchers: Watcher[] = [];
   nodes: FakeNode[] = [];
-  /** By path. */
+  /** Leases and the other objects that are read one by one, by path. */
   readonly leases = new Map<string, FakeNode>();
   /** Given to a Lease that is made. */
   creationTimestamp = '2026-11-25T10:00:00Z';
@@ -94,9 +98,9 @@ export class FakeApiServer {
       void this.write(request, url.pathname, response);
       return;
     }
-    if (url.pathname.startsWith('/apis/coordination.k8s.io/')) {
+    if (single.test(url.pathname)) {
       const lease = this.leases.get(url.pathname);
-      if (lease === undefined) status(response, 404, 'leases not found');
+      if (lease === undefined) status(response, 404, `${url.pathname} not found`);
       else json(response, 200, lease);
       return;
     }
@@ -134,6 +138,12 @@ export class FakeApiServer {
     if (method === 'DELETE') {
       this.leases.delete(path);
       return json(response, 200, {});
+    }
+    if (request.headers['content-type'] === 'application/json-patch+json') {
+      const patched = applied(live, body);
+      if (patched === undefined) return status(response, 422, 'the test failed');
+      this.leases.set(path, this.versioned(patched));
+      return json(response, 200, this.leases.get(path));
     }
     const version = body.metadata?.resourceVersion;
     if (version !== undefined && version !== live.metadata.resourceVersion) {
@@ -175,6 +185,15 @@ export class FakeApiServer {
 // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape.
 async function bodyOf(request: IncomingMessage): Promise<any> {
   return JSON.parse(await text(request));
+}
+
+/** RFC 6902; undefined where a test of it fails. */
+function applied(live: FakeNode, patch: readonly Operation[]): FakeNode | undefined {
+  try {
+    return apply(live, patch) as FakeNode;
+  } catch {
+    return undefined;
+  }
 }
 
 /** RFC 7396. */

@@ -11,6 +11,7 @@ import type { SnapshotState } from '../../src/policy/model/snapshot.ts';
 import { rules } from '../../src/policy/rules/index.ts';
 import { isQuarantineExempt } from '../../src/policy/standing.ts';
 import { fixtureNode } from '../support/fixtures.ts';
+import { createPace } from '../support/pace.ts';
 import { FakeApiServer, type FakeNode, type FakeWrite } from './fake-api-server.ts';
 
 /* The quarantine's reconciler against an API server of nodes and Leases, with a time that passes only where a test says so. */
@@ -121,7 +122,7 @@ export async function startReconciled(nodes: readonly FakeNode[], given: Partial
   const index = createWatchIndex({ same: sameNode });
   const lines: LogLine[] = [];
   const outcomes: string[] = [];
-  const pace = createPace();
+  const pace = createPace({ nowMs: startMs });
   const leaseOf = (identity: string): Lease =>
     createLease({
       ...{ client, namespace: 'osmo-admission', name: 'quarantine', identity, durationMs: 15_000, now: pace.now },
@@ -174,39 +175,6 @@ export async function startReconciled(nodes: readonly FakeNode[], given: Partial
       await reconciler.stop();
       await client.close();
       await server.stop();
-    },
-  };
-}
-
-/** A clock, and a sleep that ends when it is told to. */
-function createPace() {
-  let nowMs = startMs;
-  let sleptMs = 0;
-  let wake: (() => void) | undefined;
-  let onSleep: () => void = () => undefined;
-  const asleep = async (): Promise<void> => {
-    if (wake === undefined) await new Promise<void>((resolve) => (onSleep = resolve));
-  };
-  return {
-    now: () => nowMs,
-    sleptMs: () => sleptMs,
-    pass(ms: number) {
-      nowMs += ms;
-    },
-    sleep: (ms: number, signal: AbortSignal) =>
-      new Promise<void>((resolve) => {
-        sleptMs = ms;
-        wake = resolve;
-        signal.addEventListener('abort', () => resolve(), { once: true });
-        onSleep();
-      }),
-    asleep,
-    /** Ends the sleep; resolves at the next one. */
-    async wake() {
-      const end = wake;
-      wake = undefined;
-      end?.();
-      await asleep();
     },
   };
 }

@@ -1,6 +1,7 @@
 import supertest from 'supertest';
 import { describe, expect, it } from 'vitest';
 import { rules } from '../../src/policy/rules/index.ts';
+import { refusals } from '../../src/server/caller.ts';
 import { type Check, createHealthApp } from '../../src/server/health.ts';
 import { createMetrics, type MetricSources } from '../../src/server/metrics.ts';
 import { record } from '../support/record.ts';
@@ -166,7 +167,11 @@ describe('/metrics', () => {
       expect(text).not.toContain(chosen);
     }
     const values = [...text.matchAll(/(rule|reason)="([^"]*)"/g)].map((match) => match[2] ?? '');
-    const known = new Set(['none', ...rules.flatMap(({ id, reasons }) => [id, ...Object.keys(reasons)])]);
+    const known = new Set([
+      'none',
+      ...Object.keys(refusals),
+      ...rules.flatMap(({ id, reasons }) => [id, ...Object.keys(reasons)]),
+    ]);
     expect(values.filter((value) => !known.has(value))).toEqual([]);
   });
 });

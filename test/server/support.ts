@@ -3,13 +3,16 @@ import type { Agent } from 'node:https';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { TLSSocket } from 'node:tls';
 import { serverName } from '../../scripts/server-process.ts';
 import type { ReviewHandler } from '../../src/policy/model/handler.ts';
 import { createAdmissionEndpoint } from '../../src/server/admission-endpoint.ts';
 import { createAdmissionListener, createApp } from '../../src/server/app.ts';
+import { createCallers, type UnverifiedReason } from '../../src/server/caller.ts';
 import { type Certificates, startCertificates } from '../../src/server/certificates.ts';
+import { type ClientCa, startClientCa } from '../../src/server/client-ca.ts';
 import { type Check, createHealthApp } from '../../src/server/health.ts';
-import { createSelfSigned, type SelfSigned } from '../../src/server/self-signed.ts';
+import { createSelfSigned, type SelfSigned, type SelfSignedOptions } from '../../src/server/self-signed.ts';
 import { type Limits, type RunningServer, startServer } from '../../src/server/start-server.ts';
 
 export { serverName };
@@ -25,6 +28,17 @@ export function selfSigned(): SelfSigned {
   });
 }
 
+/** A client certificate with its own CA. */
+export function clientCertificate(commonName: string, options: Partial<SelfSignedOptions> = {}): SelfSigned {
+  const now = Date.now();
+  return createSelfSigned({
+    ...{ dnsNames: [commonName], ipAddresses: [], usage: 'clientAuth' },
+    notBefore: new Date(now - 60_000),
+    notAfter: new Date(now + 3_600_000),
+    ...options,
+  });
+}
+
 export interface TestServer {
   readonly server: RunningServer;
   readonly certificates: Certificates;
@@ -33,6 +47,10 @@ export interface TestServer {
   /** Kinds of client errors, in order. */
   readonly clientErrors: string[];
   readonly tlsErrors: { count: number };
+  /** Why callers were not verified, review by review. */
+  readonly unverified: UnverifiedReason[];
+  /** Where client certificates are asked for. */
+  readonly clientCa: ClientCa | undefined;
   /** Writes another pair of files; the returned CA signs it. */
   replaceCertificate(): string;
   stop(): Promise<void>;
@@ -42,12 +60,21 @@ export interface TestServerOptions {
   readonly handler?: ReviewHandler;
   readonly limits?: Limits;
   readonly checks?: () => readonly Check[];
+  /** Asks for client certificates. */
+  readonly clients?: {
+    /** PEM, the text of `client-ca.crt` in the server's folder. */
+    readonly authorities: string;
+    readonly allowedNames?: readonly string[];
+    readonly required?: boolean;
+    /** Milliseconds of the Unix epoch. */
+    readonly now?: () => number;
+  };
 }
 
-const ok: ReviewHandler = (phase, body) => ({
+const ok: ReviewHandler = (phase, body, _deadlineMs, callerVerified) => ({
   status: 200,
   contentType: 'application/json',
-  body: `{"phase":"${phase}","bytes":${body.length}}`,
+  body: JSON.stringify({ phase, bytes: body.length, callerVerified }),
 });
 
 /** The real server on free loopback ports, with a handler that is given. */
@@ -55,6 +82,7 @@ export async function startTestServer({
   handler = ok,
   limits,
   checks = () => [],
+  clients,
 }: TestServerOptions = {}): Promise<TestServer> {
   const directory = mkdtempSync(join(tmpdir(), 'server-'));
   const certFile = join(directory, 'tls.crt');
@@ -76,12 +104,34 @@ export async function startTestServer({
     log: () => undefined,
     onReload: () => undefined,
   });
+  const unverified: UnverifiedReason[] = [];
+  let clientCa: ClientCa | undefined;
+  if (clients !== undefined) {
+    const file = join(directory, 'client-ca.crt');
+    writeFileSync(file, clients.authorities);
+    clientCa = await startClientCa({
+      ...{ file, pollMs: 25, events: false, log: () => undefined, onReload: () => undefined },
+    });
+  }
+  const callers =
+    clients &&
+    createCallers({
+      allowedNames: new Set(clients.allowedNames),
+      required: clients.required ?? false,
+      onUnverified: (reason) => void unverified.push(reason),
+      log: () => undefined,
+      now: clients.now ?? Date.now,
+    });
   const onClientError = (kind: string): void => void clientErrors.push(kind);
-  const endpoint = createAdmissionEndpoint({ handler, onClientError, now: () => performance.now() });
+  const endpoint = createAdmissionEndpoint({
+    ...{ handler, onClientError, now: () => performance.now() },
+    ...(callers !== undefined && { callers }),
+  });
   const server = await startServer({
     listener: createAdmissionListener(endpoint, createApp()),
     health: createHealthApp({ checks, metrics: async () => ({ contentType: 'text/plain', text: '' }) }),
     certificates,
+    clientCa,
     host: '127.0.0.1',
     port: 0,
     healthHost: '127.0.0.1',
@@ -100,6 +150,8 @@ export async function startTestServer({
     directory,
     clientErrors,
     tlsErrors,
+    unverified,
+    clientCa,
     replaceCertificate: write,
     async stop() {
       await server.drain({ shutdownDelayMs: 0, shutdownTimeoutMs: 2_000 });
@@ -114,9 +166,12 @@ export interface Reply {
   readonly body: string;
   /** Whether the connection had carried a request before. */
   readonly reused: boolean;
+  /** Whether its TLS session had been one of another connection. */
+  readonly resumed: boolean;
 }
 
 export interface CallOptions {
+  readonly host?: string;
   readonly port: number;
   readonly ca: string;
   readonly path?: string;
@@ -124,10 +179,13 @@ export interface CallOptions {
   readonly body?: string | Buffer;
   readonly headers?: Readonly<Record<string, string>>;
   readonly agent?: Agent;
+  /** The client certificate, PEM. */
+  readonly client?: { readonly certPem: string; readonly keyPem: string };
 }
 
 /** One HTTPS request whose certificate is checked. */
 export function call({
+  host = '127.0.0.1',
   port,
   ca,
   path = '/validate',
@@ -135,21 +193,24 @@ export function call({
   body = '{}',
   headers,
   agent,
+  client,
 }: CallOptions): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
       {
-        host: '127.0.0.1',
+        host,
         port,
         ca,
         servername: serverName,
         path,
         method,
         agent: agent ?? false,
+        ...(client !== undefined && { cert: client.certPem, key: client.keyPem }),
         headers: { 'Content-Type': 'application/json', ...headers },
       },
       (response) => {
         let text = '';
+        const resumed = response.socket instanceof TLSSocket && response.socket.isSessionReused();
         response.setEncoding('utf8');
         response.on('data', (chunk: string) => {
           text += chunk;
@@ -161,6 +222,7 @@ export function call({
             headers: response.headers,
             body: text,
             reused: outgoing.reusedSocket,
+            resumed,
           }),
         );
       },

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { connect, type SecureVersion } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CertificateError, parsePair, startCertificates } from '../../src/server/certificates.ts';
-import { createSelfSigned } from '../../src/server/self-signed.ts';
+import { createSelfSigned, issueServing } from '../../src/server/self-signed.ts';
 import { call, eventually, selfSigned, serverName, startTestServer, type TestServer } from './support.ts';
 
 let target: TestServer;
@@ -163,6 +163,32 @@ describe('the self-made certificate', () => {
     );
     rmSync(directory, { recursive: true });
     expect(said).toContain('OK');
+  });
+
+  it('can be of a CA that OpenSSL made, with a name and a key identifier of its own', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'openssl-'));
+    const path = (name: string): string => join(directory, name);
+    const openssl = (...args: readonly string[]): string =>
+      execFileSync('openssl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    openssl(
+      ...['req', '-x509', '-nodes', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-days', '2'],
+      ...['-subj', '/C=DE/O=Some GmbH/CN=some CA', '-addext', 'subjectKeyIdentifier=0102030405'],
+      ...['-addext', 'keyUsage=critical,keyCertSign', '-keyout', path('ca.key'), '-out', path('ca.crt')],
+    );
+    const read = (name: string): string => readFileSync(path(name), 'utf8');
+    const now = Date.now();
+    const { certPem } = issueServing(
+      { certPem: read('ca.crt'), keyPem: read('ca.key') },
+      { dnsNames: ['a.example'], ipAddresses: [], notBefore: new Date(now - 1_000), notAfter: new Date(now + 60_000) },
+    );
+    writeFileSync(path('tls.crt'), certPem);
+    expect(openssl('verify', '-x509_strict', '-partial_chain', '-CAfile', path('ca.crt'), path('tls.crt'))).toContain(
+      'OK',
+    );
+    expect(openssl('x509', '-noout', '-ext', 'authorityKeyIdentifier', '-in', path('tls.crt'))).toContain(
+      '01:02:03:04:05',
+    );
+    rmSync(directory, { recursive: true });
   });
 
   it('can outlive 2049, when certificates change their form of time', () => {

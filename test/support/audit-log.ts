@@ -1,6 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { type ChainState, type Link, link, linkCheckpoint } from '../../src/audit/chain.ts';
 import { type LineBody, noHash } from '../../src/audit/line.ts';
+import { readEntry } from '../../src/audit/read/entry.ts';
+import { createLineSplitter } from '../../src/audit/read/split-lines.ts';
+import { type ChainReport, createChainVerifier } from '../../src/audit/read/verify-chain.ts';
 import { parseSigningKey, type SigningKey } from '../../src/audit/signing.ts';
 import type { AuditRecord } from '../../src/policy/model/record.ts';
 import { record } from './record.ts';
@@ -35,10 +38,13 @@ export function createLog(
     readonly replica?: string;
     readonly fromMs?: number;
     readonly paceMs?: number;
+    /** Given the lines, which are then not kept: a log may be larger than the memory. */
+    readonly keep?: (line: string) => void;
   } = {},
 ): LogWriter {
   const { key, replica = 'webhook-0', fromMs = Date.UTC(2026, 10, 25, 12), paceMs = 1000 } = options;
   const lines: string[] = [];
+  const { keep = (line: string) => void lines.push(line) } = options;
   let state: ChainState = { cluster: 'lab', replica, boot: '', sequence: 0, previous: noHash };
   let boots = 0;
   let decisions = 0;
@@ -47,7 +53,7 @@ export function createLog(
   const take = ({ line, next }: Link, isLost = false): string => {
     state = next;
     steps += 1;
-    if (!isLost) lines.push(line);
+    if (!isLost) keep(line);
     return line;
   };
   const add = (body: LineBody): string => take(link(state, body));
@@ -84,13 +90,13 @@ export function createLog(
     decide: (over = {}) => add(decision(over)),
     checkpoint,
     lose(count) {
-      const [from, first] = [time(), state.sequence + 1];
+      const [from, first, before] = [time(), state.sequence + 1, state.previous];
       let to = from;
       for (let i = 0; i < count; i++) {
         to = time();
         take(link(state, decision({})), true);
       }
-      const span = { firstSequence: first, lastSequence: first + count - 1, from, to };
+      const span = { firstSequence: first, lastSequence: first + count - 1, before, from, to };
       add({ kind: 'GapRecord', time: time(), sink: 'file', lost: count, ...span, why: 'no space left on device' });
     },
     stop() {
@@ -98,4 +104,21 @@ export function createLog(
       checkpoint();
     },
   };
+}
+
+/** What `log verify` finds in the text of one file, with each boot's own key. */
+export function verifyText(text: string): ChainReport {
+  const verifier = createChainVerifier([]);
+  const splitter = createLineSplitter();
+  const bytes = Buffer.from(text);
+  // In two chunks that part anywhere.
+  const middle = Math.floor(bytes.length / 2);
+  for (const line of [
+    ...splitter.push(bytes.subarray(0, middle)),
+    ...splitter.push(bytes.subarray(middle)),
+    ...splitter.end(),
+  ]) {
+    verifier.feed(readEntry('audit.log', line));
+  }
+  return verifier.end();
 }

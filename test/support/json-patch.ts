@@ -1,4 +1,6 @@
-/** RFC 6902 add, remove and replace, for tests: written from the RFC and apart from the product's own applier, so that one can judge the other. */
+import { isDeepStrictEqual } from 'node:util';
+
+/** RFC 6902 add, remove, replace and test, for tests: written from the RFC and apart from the product's own applier, so that one can judge the other. */
 export interface Operation {
   readonly op: string;
   readonly path: string;
@@ -21,6 +23,11 @@ function applyOne(document: unknown, { op, path, value }: Operation): unknown {
     if (typeof target !== 'object' || target === null || !(part in target))
       throw new Error(`${op} ${path}: no ${part}`);
     target = Reflect.get(target, part);
+  }
+  if (op === 'test') {
+    const found = typeof target === 'object' && target !== null ? Reflect.get(target, key) : undefined;
+    if (!isDeepStrictEqual(found, value)) throw new Error(`${op} ${path}: is another`);
+    return document;
   }
   if (Array.isArray(target)) {
     const index = key === '-' ? target.length : Number(key);

@@ -13,12 +13,14 @@ export const policyText = (preset: string): string =>
   `apiVersion: osmo-admission/v1alpha1\nkind: AdmissionPolicy\npreset: ${preset}\n`;
 
 export interface Process {
+  readonly pid: number;
   readonly exit: Promise<number | null>;
   readonly stderr: () => string;
   readonly stdout: () => string;
   readonly signal: (name: NodeJS.Signals) => void;
   /** Nobody reads its standard output any more. */
   readonly closeStdout: () => void;
+  readonly closeStderr: () => void;
   /** Once it serves. */
   readonly ports: () => Promise<{ admission: number; health: number }>;
 }
@@ -31,7 +33,8 @@ export interface ServeFolder {
   write(name: string, text: string): void;
   /** Arguments of a server with certificate, policy file and nodes, on free loopback ports. */
   usual(): string[];
-  start(args: readonly string[], env?: Readonly<Record<string, string>>): Process;
+  /** @param command what is run with `serve`: the checkout's own command, or another one. */
+  start(args: readonly string[], env?: Readonly<Record<string, string>>, command?: readonly string[]): Process;
   /** Ends what still runs, and removes everything. */
   close(): void;
 }
@@ -55,10 +58,8 @@ export function createServeFolder(): ServeFolder {
       ...['--nodes', nodesFile, '--config', path('policy.yaml')],
       ...['--tls-cert-file', path('tls.crt'), '--tls-private-key-file', path('tls.key'), '--reload-interval', '1s'],
     ],
-    start(args, env = {}) {
-      const started = spawn(join(root, 'bin', 'osmo-admission'), ['serve', ...args], {
-        env: { PATH: '/usr/bin:/bin', ...env },
-      });
+    start(args, env = {}, [program = '', ...before] = [join(root, 'bin', 'osmo-admission')]) {
+      const started = spawn(program, [...before, 'serve', ...args], { env: { PATH: '/usr/bin:/bin', ...env } });
       children.push(started);
       let stderr = '';
       let stdout = '';
@@ -69,11 +70,13 @@ export function createServeFolder(): ServeFolder {
         stdout += chunk;
       });
       return {
+        pid: started.pid ?? 0,
         exit: new Promise((resolve) => started.once('exit', resolve)),
         stderr: () => stderr,
         stdout: () => stdout,
         signal: (name) => void started.kill(name),
         closeStdout: () => void started.stdout.destroy(),
+        closeStderr: () => void started.stderr.destroy(),
         async ports() {
           await eventually('the server serves', () => stderr.includes('"admissionPort"'));
           const line = stderr.split('\n').find((text) => text.includes('"admissionPort"')) ?? '{}';

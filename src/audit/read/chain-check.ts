@@ -25,7 +25,10 @@ export function createChainCheck(accept: (line: Line, before: Line | undefined) 
   /** What it means if it belongs nowhere. */
   let strayMeans: Break | undefined;
   let holes: Hole[] = [];
-  const boots = new Set<string>();
+  /** A GapRecord that names another line than the one before the hole: unless the next line shows that it is itself the changed one. */
+  let doubt: Break | undefined;
+  /** First line of each boot so far. */
+  const boots = new Map<string, Line>();
   let found: Break | undefined;
 
   const fail = (problem: Break, about?: Hole): void => {
@@ -41,17 +44,29 @@ export function createChainCheck(accept: (line: Line, before: Line | undefined) 
     holes = holes.filter(({ after }) => after === undefined);
   };
 
+  const settleDoubt = (): void => {
+    if (doubt !== undefined) fail(doubt);
+    doubt = undefined;
+  };
+
   const take = (line: Line): void => {
+    settleDoubt();
     const { boot, sequence, kind } = line.header;
     if (last !== undefined && boot !== last.header.boot) {
       settleHoles();
       if (stray !== undefined && isNext(stray, last)) fail(breakAt('reordered', stray, atEnd));
+      const early = boots.get(boot);
+      if (early !== undefined) fail(breakAt('inserted', early, `its boot comes after it, at ${placeText(line.place)}`));
     }
     if (stray?.header.boot === boot && stray.header.sequence === sequence) {
       fail(breakAt('inserted', stray, `this line stands again where it belongs, at ${placeText(line.place)}`));
     }
-    if (kind === 'GapRecord') holes = withoutDeclared(holes, line);
-    boots.add(boot);
+    if (kind === 'GapRecord') {
+      const declared = declaredBy(line, holes);
+      doubt = wrongBefore(line, declared);
+      holes = holes.filter((hole) => !declared.includes(hole));
+    }
+    if (!boots.has(boot)) boots.set(boot, line);
     const before = last;
     earlier = before;
     last = line;
@@ -139,6 +154,7 @@ export function createChainCheck(accept: (line: Line, before: Line | undefined) 
         if (last === undefined) fail(breakAt('changed', suspect, noLine));
         else settle(suspect, last, undefined);
       }
+      settleDoubt();
       if (found === undefined && stray !== undefined) fail(strayAtEnd(stray, last, strayMeans));
       settleHoles();
       return found;
@@ -160,10 +176,18 @@ function strayAtEnd(stray: Line, last: Line | undefined, otherwise: Break | unde
   return otherwise ?? breakAt('inserted', stray, nowhere);
 }
 
-/** Without the holes that a GapRecord declares: it must count exactly what is missing between its first and last line. */
-function withoutDeclared(holes: readonly Hole[], { header, value }: Line): Hole[] {
+/** The holes that a GapRecord declares, in order: it must count exactly what is missing between its first and last line. */
+function declaredBy({ header, value }: Line, holes: readonly Hole[]): readonly Hole[] {
   const [first, lastLost] = [number(value, 'firstSequence'), number(value, 'lastSequence')];
   const inside = holes.filter(({ boot, from, to }) => boot === header.boot && from >= first && to <= lastLost);
   const missing = inside.reduce((sum, { from, to }) => sum + to - from + 1, 0);
-  return missing === number(value, 'lost') ? holes.filter((hole) => !inside.includes(hole)) : [...holes];
+  return missing === number(value, 'lost') ? inside : [];
+}
+
+/** The line that named the hash of the one before a hole is lost; the GapRecord names it instead. */
+function wrongBefore(gap: Line, declared: readonly Hole[]): Break | undefined {
+  const first = declared.find(({ from }) => from === number(gap.value, 'firstSequence'));
+  if (first?.after === undefined || text(gap.value, 'before') === first.after.hash) return undefined;
+  const where = placeText(gap.place);
+  return breakAt('changed', first.after, `the record of the lines lost after it, ${where}, names another hash`);
 }

@@ -1,4 +1,4 @@
-import { canonicalize } from '../canonical.ts';
+import { canonicalOf } from '../canonical.ts';
 import { hashOf } from '../chain.ts';
 import { noHash } from '../line.ts';
 import { type Break, type BreakKind, breakAt, type Hole, removedBreak } from './break.ts';
@@ -173,12 +173,14 @@ function missingBefore(held: Line, before: Line): Extract<Verdict, { readonly do
 
 /** Whether a line would have the hash if its boot were another: then only its boot was changed. */
 function isOfBoot({ value }: Line, boot: string, hash: string): boolean {
-  return hashOf(canonicalize({ ...value, boot })) === hash;
+  const canonical = canonicalOf({ ...value, boot });
+  return canonical !== undefined && hashOf(canonical) === hash;
 }
 
 /** Whether a line declares everything between it and the one before as lost: then nothing belongs there. */
-function declaresAll({ header }: Line, next: Line): boolean {
+function declaresAll({ header, hash }: Line, next: Line): boolean {
   if (next.header.kind !== 'GapRecord' || next.header.boot !== header.boot) return false;
+  if (text(next.value, 'before') !== hash) return false;
   const first = number(next.value, 'firstSequence');
   return first === header.sequence + 1 && number(next.value, 'lost') === next.header.sequence - first;
 }

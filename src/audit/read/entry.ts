@@ -37,7 +37,7 @@ export interface Line extends Entry {
 /** A line of any other kind is none: a checkpoint would be one no more, and nobody would look at its signature. */
 const kinds: ReadonlySet<string> = new Set<AuditLine['kind']>([
   ...(['AdmissionRecord', 'LogStart', 'LogStop', 'PolicyRecord', 'CertificateRecord'] as const),
-  ...(['ConfigurationRecord', 'GapRecord', 'Checkpoint'] as const),
+  ...(['ConfigurationRecord', 'FileRecord', 'GapRecord', 'Checkpoint'] as const),
 ]);
 
 const nothing: JsonObject = Object.freeze({});

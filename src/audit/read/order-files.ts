@@ -8,6 +8,8 @@ export interface FileEnds {
   readonly first: Entry | undefined;
   /** The last whole line. */
   readonly last: Entry | undefined;
+  /** How many it has. */
+  readonly lines: number;
 }
 
 /** Files of one replica, in the order in which they were written. */

@@ -104,7 +104,7 @@ export function detailOf(value: Line['value']): string {
   const gaps = objects(value, 'gaps').map((gap) => `${text(gap, 'where')} ${text(gap, 'message')}`);
   const lost = field(value, 'lost');
   const parts = [
-    ...['outcome', 'preset', 'notAfter', 'fingerprint', 'version', 'keyId', 'signal', 'why', 'error'].map((key) =>
+    ...['outcome', 'preset', 'notAfter', 'fingerprint', 'version', 'keyId', 'signal', 'to', 'why', 'error'].map((key) =>
       text(value, key),
     ),
     typeof lost === 'number' ? `${lost} lines lost` : '',

@@ -54,9 +54,12 @@ export interface Span {
   readonly toMs: number;
 }
 
-/** @param within what else bounds the time that is compared. */
-export function createReconciler(within: Span): Reconciler {
-  const hashes = createHashTable();
+/**
+ * @param within what else bounds the time that is compared.
+ * @param expected how many records there will be, or somewhat more: memory for their hashes is taken at once.
+ */
+export function createReconciler(within: Span, expected: number): Reconciler {
+  const hashes = createHashTable(expected);
   const gaps: Span[] = [];
   const levels: Record<string, number> = {};
   const lists = {
@@ -82,6 +85,8 @@ export function createReconciler(within: Span): Reconciler {
   let theirs = ours;
 
   const compares = (ms: number): boolean => ms >= within.fromMs && ms <= within.toMs;
+  // Before our log begins nothing can be said; after its end everything can: it may have been cut off.
+  const isCompared = ({ receivedMs, doneMs }: ApiEvent): boolean => doneMs >= ours.fromMs && compares(receivedMs);
 
   const call = (event: ApiEvent, hash: string, phase: string): void => {
     if (hashes.mark(hash)) counts.known += 1;
@@ -102,8 +107,7 @@ export function createReconciler(within: Span): Reconciler {
     },
     event(event, scope) {
       theirs = { fromMs: Math.min(theirs.fromMs, event.receivedMs), toMs: Math.max(theirs.toMs, event.doneMs) };
-      // Before our log begins nothing can be said; after its end everything can: it may have been cut off.
-      if (event.doneMs < ours.fromMs || !compares(event.receivedMs)) {
+      if (!isCompared(event)) {
         counts.outsideEvents += 1;
         return;
       }
@@ -136,7 +140,7 @@ export function createReconciler(within: Span): Reconciler {
         if (hashes.has(hash)) {
           if (!event.mayCallAgain) continue;
           for (let record = take(); record !== undefined; record = take()) lists.again.add(record.mismatch, phase);
-        } else {
+        } else if (isCompared(event)) {
           const record = take();
           if (record === undefined) continue;
           lists.missing.take((entry) => entry.mismatch.detail === hash);

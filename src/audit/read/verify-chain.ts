@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { canonicalize } from '../canonical.ts';
+import { canonicalOf } from '../canonical.ts';
 import { hashOf } from '../chain.ts';
 import { noHash } from '../line.ts';
 import { isSignedBy, keyIdOf } from '../signing.ts';
@@ -95,7 +95,8 @@ export function createChainVerifier(trusted: readonly KeyObject[]): ChainVerifie
   const checkpoint = (line: Line): Break | undefined => {
     checkpoints += 1;
     // The signature is over what it says; as the last line it has no hash anywhere that is over how that is written.
-    if (hashOf(canonicalize(line.value)) !== line.hash)
+    const canonical = canonicalOf(line.value);
+    if (canonical === undefined || hashOf(canonical) !== line.hash)
       return breakAt('changed', line, 'it is not written in canonical form');
     const keyId = text(line.value, 'keyId');
     const key = keys.get(keyId);

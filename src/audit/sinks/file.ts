@@ -1,11 +1,12 @@
-import { dirname } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { basename, dirname, extname, join } from 'node:path';
 import { type FileOperations, messageOf, writeAll } from '../file-operations.ts';
 import type { Fsync } from '../line.ts';
 import { type FoundTail, findTail, keepAside } from '../tail.ts';
 import type { Output, WrittenLines } from './queue.ts';
 import { rotatedAtMs, rotatedFiles, rotatedName, tidy } from './rotated.ts';
 
-export type FileFault = 'mend' | 'sync' | 'rotate' | 'compress' | 'remove';
+export type FileFault = 'mend' | 'sync' | 'rotate' | 'compress' | 'remove' | 'shared';
 
 export interface FileOutputOptions {
   readonly path: string;
@@ -24,6 +25,8 @@ export interface FileOutputOptions {
   readonly now: () => number;
   /** Told of what failed that lost no line. */
   readonly onFault: (operation: FileFault, why: string) => void;
+  /** Told when somebody else was at the file, and lines go on in another one. */
+  readonly onMoved: (move: { readonly from: string; readonly to: string; readonly why: string }) => void;
 }
 
 export interface FileOutput extends Output {
@@ -34,12 +37,15 @@ export interface FileOutput extends Output {
 const rotateAgainMs = 60_000;
 
 /**
- * Opens an audit file to append to. Every line is there whole or not at all: what a failing write leaves is cut off, and what a writer
+ * Opens an audit file to append to, alone: where somebody else has written to it, cut it, moved it or taken it away, nothing more is written
+ * there, and the log goes on in a file of its own. That is seen before each write, since no lock would hold for every volume and outlive
+ * no crash. Every line is there whole or not at all: what a failing write leaves is cut off, and what a writer
  * that was cut off has left is kept aside, before anything else is written. Where that cannot be done, every write fails until it can.
  * @throws what open(2) and read(2) say.
  */
 export async function openFileOutput(options: FileOutputOptions): Promise<FileOutput> {
-  const { path, operations, fsync, maxBytes, maxAgeMs, now, onFault } = options;
+  const { operations, fsync, maxBytes, maxAgeMs, now, onFault, onMoved } = options;
+  let { path } = options;
   let descriptor = await operations.open(path);
   const found = await findTail(operations, descriptor, path, now());
   const opened = await operations.stat(descriptor);
@@ -50,8 +56,8 @@ export async function openFileOutput(options: FileOutputOptions): Promise<FileOu
   let lastRotatedMs = 0;
   let rotateFromMs = 0;
   let dirty = false;
-  /** What stands in the file beyond `size` is no whole line, or is not known to be on the disk. */
-  let spoilt = false;
+  /** At most so many bytes of ours stand in the file beyond `size`: no whole line, or not known to be on the disk. */
+  let spoilt = 0;
   const keeping = { operations, keep: options.keep, compress: options.compress, onFault };
   let tidying = Promise.resolve();
   const tidySoon = (): void => {
@@ -67,13 +73,47 @@ export async function openFileOutput(options: FileOutputOptions): Promise<FileOu
     if (torn !== null) await keepAside(operations, descriptor, torn);
     torn = null;
   };
-  await mend().catch((error: unknown) => onFault('mend', messageOf(error)));
   const cutBack = async (): Promise<void> => {
-    if (!regular) return;
-    spoilt = true;
-    // Never longer: that would fill the file with zeros.
-    if ((await operations.stat(descriptor)).size > size) await operations.truncate(descriptor, size);
-    spoilt = false;
+    if (!regular || spoilt === 0) return;
+    const { size: found } = await operations.stat(descriptor);
+    // Never longer: that would fill the file with zeros. And no line of somebody else, which the next write will see.
+    if (found > size && found <= size + spoilt) await operations.truncate(descriptor, size);
+    if (found <= size + spoilt) spoilt = 0;
+  };
+  /** What somebody else has done to the file since the last write; empty: nothing. */
+  const touched = async (): Promise<string> => {
+    if (!regular) return '';
+    const [{ size: found, identity }, named] = await Promise.all([
+      operations.stat(descriptor),
+      operations.identityOf(path),
+    ]);
+    const left = size + (torn?.bytes ?? 0);
+    if (named === '') return 'it was taken away';
+    if (named !== undefined && named !== identity) return 'another file has its name';
+    if (found < left) return `it was cut from ${left} to ${found} bytes`;
+    return found > left + spoilt ? `somebody else has written ${found - left - spoilt} bytes to it` : '';
+  };
+  if ((await touched()) === '') await mend().catch((error: unknown) => onFault('mend', messageOf(error)));
+  const leave = async (why: string): Promise<void> => {
+    const to = ownName(options.path);
+    const fresh = await operations.open(to);
+    const [from, old] = [path, descriptor];
+    path = to;
+    descriptor = fresh;
+    size = 0;
+    birthMs = now();
+    torn = null;
+    spoilt = 0;
+    onFault('shared', why);
+    onMoved({ from, to, why });
+    try {
+      if (dirty && fsync !== 'none') await operations.sync(old);
+      if (fsync !== 'none') await operations.syncFolderOf(to);
+    } catch (error) {
+      onFault('sync', messageOf(error));
+    }
+    dirty = false;
+    await operations.close(old).catch(() => undefined);
   };
   const isDue = (more: number): boolean => {
     if (!regular || size === 0 || now() < rotateFromMs) return false;
@@ -111,8 +151,10 @@ export async function openFileOutput(options: FileOutputOptions): Promise<FileOu
   const write = async (text: string): Promise<WrittenLines> => {
     const bytes = Buffer.from(text);
     try {
+      const why = await touched();
+      if (why !== '') await leave(why);
       await mend();
-      if (spoilt) await cutBack();
+      await cutBack();
     } catch (error) {
       return { lines: 0, error: messageOf(error) };
     }
@@ -122,7 +164,11 @@ export async function openFileOutput(options: FileOutputOptions): Promise<FileOu
     const before = size;
     size += whole;
     dirty = true;
-    if (error !== undefined && written > whole) await cutBack().catch(() => undefined);
+    if (error !== undefined) {
+      // What a write that failed took, it may not have said.
+      spoilt = bytes.length - whole;
+      await cutBack().catch(() => undefined);
+    }
     if (fsync === 'always') {
       try {
         await operations.sync(descriptor);
@@ -130,6 +176,7 @@ export async function openFileOutput(options: FileOutputOptions): Promise<FileOu
       } catch (failure) {
         // What the disk has of these lines nobody knows: they are taken back, so that the log says for certain that they are lost.
         size = before;
+        spoilt += whole;
         await cutBack().catch(() => undefined);
         return { lines: 0, error: messageOf(failure) };
       }
@@ -159,6 +206,12 @@ export async function openFileOutput(options: FileOutputOptions): Promise<FileOu
       await operations.close(descriptor);
     },
   };
+}
+
+/** `audit.3f9a2c1b.log`: of nobody else, and not taken for a rotated file of the one that was left. */
+function ownName(path: string): string {
+  const extension = extname(path);
+  return join(dirname(path), `${basename(path, extension)}.${randomBytes(4).toString('hex')}${extension}`);
 }
 
 function linesIn(bytes: Uint8Array): number {

@@ -16,6 +16,8 @@ export interface QueuedLine {
   readonly text: string;
   readonly sequence: number;
   readonly time: string;
+  /** Hash of the line before. */
+  readonly previous: string;
 }
 
 /** A run of lines that the sink does not have. */
@@ -23,6 +25,8 @@ export interface Gap {
   lost: number;
   firstSequence: number;
   lastSequence: number;
+  /** Hash of the line before the first. */
+  before: string;
   from: string;
   to: string;
   readonly why: string;
@@ -58,6 +62,8 @@ export interface LineQueue {
   failing(): boolean;
   /** Writes what is pending and waits until it is written or has failed; takes nothing afterwards. */
   close(): Promise<void>;
+  /** Gives up the lines that wait and those of the write that does not end: whether these are there nobody knows. They count as lost. */
+  abandon(why: string): void;
 }
 
 /** Beyond this many runs of lost lines the last one takes the next ones in, so that a disk that comes and goes costs no memory. */
@@ -81,6 +87,7 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
   let writing: Batch | undefined;
   let scheduled = false;
   let closed: (() => void) | undefined;
+  let abandoned = false;
   /** Lines are lost until the pending ones are on their way: what is lost is one run. */
   let overflowing: string | undefined;
   let lastLoss: string | undefined;
@@ -99,13 +106,16 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
     const adjoins = open !== undefined && open.lastSequence + 1 === first.sequence;
     if (open !== undefined && open.toldAt === undefined && (adjoins || gaps.length >= maxGaps)) {
       open.lost += lines.length;
-      if (first.sequence < open.firstSequence) Object.assign(open, { firstSequence: first.sequence, from: first.time });
+      if (first.sequence < open.firstSequence) {
+        Object.assign(open, { firstSequence: first.sequence, before: first.previous, from: first.time });
+      }
       if (last.sequence > open.lastSequence) Object.assign(open, { lastSequence: last.sequence, to: last.time });
     } else {
       gaps.push({
         lost: lines.length,
         firstSequence: first.sequence,
         lastSequence: last.sequence,
+        before: first.previous,
         from: first.time,
         to: last.time,
         why,
@@ -130,6 +140,7 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
 
   const flush = (): void => {
     scheduled = false;
+    if (abandoned) return;
     if (writing !== undefined) return;
     if (pending.lines.length === 0) {
       closed?.();
@@ -140,6 +151,7 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
     overflowing = undefined;
     writing = batch;
     void output.write(batch.lines.map(({ text }) => text).join('')).then((result) => {
+      if (abandoned) return;
       writing = undefined;
       finish(batch, result);
       flush();
@@ -176,6 +188,18 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
         closed = resolve;
         flush();
       }),
+    abandon(why) {
+      abandoned = true;
+      const given = [writing ?? emptyBatch(), pending];
+      pending = emptyBatch();
+      lose(
+        given.flatMap(({ lines }) => lines),
+        why,
+      );
+      for (const { settled } of given) settled?.resolve(why);
+      closed?.();
+      closed ??= () => undefined;
+    },
   };
 }
 

@@ -1,4 +1,3 @@
-import { canonicalize } from '../../audit/canonical.ts';
 import type { Line } from '../../audit/read/entry.ts';
 import { columns, compileQuery, detailOf, findingsText, rowOf } from '../../audit/read/query.ts';
 import { clip } from '../../policy/kube/text.ts';
@@ -27,7 +26,7 @@ const flags: Flags = {
   kind: {
     type: 'string',
     value: 'KIND',
-    help: 'Kind of the record: AdmissionRecord, PolicyRecord, CertificateRecord, ConfigurationRecord, GapRecord, LogStart, LogStop or Checkpoint.',
+    help: 'Kind of the record: AdmissionRecord, PolicyRecord, CertificateRecord, ConfigurationRecord, FileRecord, GapRecord, LogStart, LogStop or Checkpoint.',
     default: 'AdmissionRecord',
   },
   output: {
@@ -87,17 +86,18 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
     exempted: parsed.boolean('exempted'),
   });
   const log = await openLog(parsed.positionals, io);
-  const bad = createBadLines(io);
+  const bad = createBadLines(io, log.progress);
   let found = 0;
   if (format === 'csv') io.stdout(csvRow(columns));
   await eachLine(log, bad, (line) => {
     if (!matches(line)) return;
     found += 1;
+    log.progress.clear();
     io.stdout(
-      format === 'csv' ? csvRow(rowOf(line)) : format === 'json' ? `${canonicalize(line.value)}\n` : textOf(line),
+      format === 'csv' ? csvRow(rowOf(line)) : format === 'json' ? `${JSON.stringify(line.value)}\n` : textOf(line),
     );
   });
-  log.progress.done();
+  log.progress.clear();
   if (found === 0) io.stderr('no record matches\n');
   if (bad.count() > 0) io.stderr(`${plural(bad.count(), 'line')} could not be read; ${count(found)} printed\n`);
   return bad.count() > 0 ? exitCodes.failed : exitCodes.ok;

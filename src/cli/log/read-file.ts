@@ -52,11 +52,13 @@ async function isGzip(file: string): Promise<boolean> {
 export async function readEnds(file: string, onBytes: OnBytes): Promise<FileEnds> {
   let first: Entry | undefined;
   let last: Entry | undefined;
+  let count = 0;
   for await (const lines of readLines(file, onBytes)) {
+    count += lines.length;
     const [head] = lines;
     if (first === undefined && head !== undefined) first = readEntry(file, head);
     const tail = lines.findLast(({ torn }) => !torn);
     if (tail !== undefined) last = readEntry(file, tail);
   }
-  return { file, first, last };
+  return { file, first, last, lines: count };
 }

@@ -71,7 +71,7 @@ export async function reconcileLogs(args: readonly string[], io: CliIo): Promise
   const config = parsed.string('config');
   if (config !== undefined) scopes.always(await readText(config), config);
   const log = await openLog(parsed.positionals, io, { passes: 2, more: [...apiFiles, ...apiFiles] });
-  const bad = createBadLines(io);
+  const bad = createBadLines(io, log.progress);
   const found = await reconcileFiles({
     log,
     apiFiles,
@@ -80,7 +80,7 @@ export async function reconcileLogs(args: readonly string[], io: CliIo): Promise
     scopes,
     learns: config === undefined,
   });
-  log.progress.done();
+  log.progress.clear();
   const report = { ...found, scope: scopes.known() };
   io.stdout(format === 'json' ? reconciliationObject(report) : renderReconciliation(report));
   const { missing, unknown, differs, twice, failedOpen, unseen } = report;
@@ -103,7 +103,7 @@ export interface Reconciling {
 /** Holds a log against the API server's. */
 export async function reconcileFiles(given: Reconciling): Promise<Reconciliation> {
   const { log, apiFiles, bad, span, scopes, learns } = given;
-  const reconciler = createReconciler(span);
+  const reconciler = createReconciler(span, log.lines);
   await eachLine(log, bad, (line) => {
     reconciler.record(line);
     if (learns) scopes.learn(line);

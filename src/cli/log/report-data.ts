@@ -49,7 +49,7 @@ export async function gatherReport(input: ReportInput, io: CliIo): Promise<Repor
     passes: apiFiles.length > 0 ? 4 : 2,
     more: [...apiFiles, ...apiFiles],
   });
-  const bad = createBadLines(io);
+  const bad = createBadLines(io, log.progress);
   const isIn = ({ header }: Line): boolean => {
     const ms = Date.parse(header.time);
     return ms >= span.fromMs && ms <= span.toMs;
@@ -96,7 +96,7 @@ export async function gatherReport(input: ReportInput, io: CliIo): Promise<Repor
     const found = await reconcileFiles({ log, apiFiles, bad: onlyEvents, span, scopes, learns: config === undefined });
     reconciliation = { ...found, scope: scopes.known() };
   }
-  log.progress.done();
+  log.progress.clear();
   return {
     ...{ nowMs: io.now(), files: log.chains.flatMap(({ files }) => files), summary, history, errors },
     ...{ denials: denials.denials(), chains, trusted: trusted.length > 0, reconciliation, badLines: bad.count() },

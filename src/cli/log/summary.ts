@@ -45,7 +45,7 @@ export async function summarizeLog(args: readonly string[], io: CliIo): Promise<
   const apiFiles = [...new Set(parsed.strings('api-audit'))];
   const { fromMs, toMs } = readSpan(parsed, io);
   const log = await openLog(parsed.positionals, io, { more: apiFiles });
-  const bad = createBadLines(io);
+  const bad = createBadLines(io, log.progress);
   const summarizer = createSummarizer(apiFiles.length > 0);
   const isIn = (ms: number): boolean => ms >= fromMs && ms <= toMs;
   await eachLine(log, bad, (line) => {
@@ -55,7 +55,7 @@ export async function summarizeLog(args: readonly string[], io: CliIo): Promise<
     if (event === 'bad') bad.add(where);
     else if (isIn(event.receivedMs)) summarizer.event(event);
   });
-  log.progress.done();
+  log.progress.clear();
   const summary = summarizer.summary();
   if (format === 'json') {
     const head = { apiVersion: 'osmo-admission/v1alpha1', kind: 'LogSummary' };

@@ -63,7 +63,7 @@ export async function verifyLog(args: readonly string[], io: CliIo): Promise<num
   const trusted = await Promise.all(parsed.strings('public-key').map(loadPublicKey));
   const log = await openLog(parsed.positionals, io);
   const reports = await verifyChains(log, trusted, () => undefined);
-  log.progress.done();
+  log.progress.clear();
   const chains = reports.map((report) => ({ ...report, ends: parsed.boolean('whole') ? missingEnds(report) : [] }));
   const verification: Verification = { chains, twice: log.twice, empty: log.empty, trusted: trusted.length > 0 };
   io.stdout(format === 'json' ? verificationObject(verification) : renderVerification(verification));
@@ -90,12 +90,14 @@ export async function verifyChains(
 }
 
 /** What is missing at either end of a log that should be whole. */
-function missingEnds({ boots }: ChainReport): readonly string[] {
+function missingEnds({ boots, unsigned }: ChainReport): readonly string[] {
   const [first, last] = [boots[0], boots.at(-1)];
   const ends: string[] = [];
   if (first !== undefined && first.begins !== 'first') ends.push('what came before its first line is not there');
   if (first?.begins === 'first' && first.goesOn) ends.push('its first boot goes on from a line that is not there');
   if (last !== undefined && last.stopped === '') ends.push('it has no orderly end');
+  // A server that signs does so once more when it ends in order.
+  else if (last !== undefined && last.keyId !== '' && unsigned > 0) ends.push('no checkpoint signs its end');
   return ends;
 }
 

@@ -7,6 +7,8 @@ import { readEnds, readLines } from './read-file.ts';
 /** The files of a log, in the order in which they were written. */
 export interface LogFiles extends OrderedFiles {
   readonly progress: Progress;
+  /** Of all files. */
+  readonly lines: number;
 }
 
 /**
@@ -24,7 +26,7 @@ export async function openLog(
   const progress = createProgress([...Array.from({ length: passes + 1 }, () => unique).flat(), ...more], io);
   const ends = [];
   for (const file of unique) ends.push(await readEnds(file, progress.add));
-  return { ...orderFiles(ends), progress };
+  return { ...orderFiles(ends), progress, lines: ends.reduce((sum, { lines }) => sum + lines, 0) };
 }
 
 /** Hands over each entry of the files, in order. */
@@ -59,11 +61,12 @@ export interface BadLines {
 const maxNamed = 20;
 
 /** Names lines that cannot be read on standard error, and goes on. */
-export function createBadLines(io: CliIo): BadLines {
+export function createBadLines(io: CliIo, progress: Progress): BadLines {
   let count = 0;
   return {
     add(where) {
       count += 1;
+      if (count <= maxNamed + 1) progress.clear();
       if (count <= maxNamed) io.stderr(`osmo-admission: ${where}: is no line of an audit log\n`);
       if (count === maxNamed + 1) io.stderr('osmo-admission: more such lines follow; they are counted\n');
     },

@@ -12,5 +12,11 @@ export interface Answer {
  * Answers at once where no look-up is needed, so that the common path waits for nothing.
  * @param body the request body, whole.
  * @param deadlineMs how long look-ups may take, in milliseconds from now.
+ * @param callerVerified for the record; left out, the caller is not.
  */
-export type ReviewHandler = (phase: Phase, body: Uint8Array, deadlineMs: number) => Answer | Promise<Answer>;
+export type ReviewHandler = (
+  phase: Phase,
+  body: Uint8Array,
+  deadlineMs: number,
+  callerVerified?: boolean,
+) => Answer | Promise<Answer>;

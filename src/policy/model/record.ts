@@ -10,7 +10,7 @@ export interface AuditRecord {
   readonly time: string;
   readonly phase: Phase;
   readonly requestUID: string;
-  /** Whether the caller was known to be the API server. Callers are not verified yet, so it is false. */
+  /** Whether the caller showed a client certificate that `--client-ca-file` and `--client-allowed-names` take for the API server's. */
   readonly callerVerified: boolean;
   readonly user: { readonly username: string; readonly groups: readonly string[] };
   readonly verb: string;

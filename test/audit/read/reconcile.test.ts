@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { apiEventOf } from '../../support/api-event.ts';
 import { createLog } from '../../support/audit-log.ts';
 import { runCli } from '../../support/cli.ts';
 
@@ -115,24 +115,6 @@ describe('the logs of a real API server', () => {
   });
 });
 
-/** The event of a request that a line of ours is the record of. */
-function eventOf(line: string, over: object = {}): Json {
-  const { time, user, verb, objectRef, phase } = JSON.parse(line);
-  const hash = createHash('sha256').update(line).digest('hex');
-  return {
-    ...{
-      kind: 'Event',
-      apiVersion: 'audit.k8s.io/v1',
-      level: 'Metadata',
-      stage: 'ResponseComplete',
-      auditID: objectRef.name,
-    },
-    ...{ verb, user, objectRef, responseStatus: { code: 201 }, requestReceivedTimestamp: time, stageTimestamp: time },
-    annotations: { [`pods.${phase}.osmo-admission/record-hash`]: hash },
-    ...over,
-  };
-}
-
 const podRef = (name: string): object => ({
   objectRef: { apiGroup: '', apiVersion: 'v1', resource: 'pods', subresource: '', namespace: 'osmo-workflows', name },
 });
@@ -148,8 +130,11 @@ describe('whatever is done to a log', () => {
         const lines = all.map((_, index) => log.decide(podRef(`p${index}`)));
         log.stop();
         // The first and last event bound the time that is compared.
-        const ends = [eventOf(lines[0] ?? '', { annotations: {} }), eventOf(lines.at(-1) ?? '', { annotations: {} })];
-        const events = lines.filter((_, index) => all[index] !== 'event lost').map((line) => eventOf(line));
+        const ends = [
+          apiEventOf(lines[0] ?? '', { annotations: {} }),
+          apiEventOf(lines.at(-1) ?? '', { annotations: {} }),
+        ];
+        const events = lines.filter((_, index) => all[index] !== 'event lost').map((line) => apiEventOf(line));
         const ours = log.lines.flatMap((line) => {
           const fate = all[lines.indexOf(line)];
           return fate === 'removed' ? [] : [fate === 'changed' ? line.replace('"allow"', '"deny"') : line];
@@ -176,12 +161,12 @@ describe('whatever is done to a log', () => {
     log.decide({ ...podRef('failed'), decision: 'error', error: 'no answer' });
     const last = log.decide(podRef('last'));
     log.decide(podRef('after'));
-    const lost = eventOf(first, { annotations: { 'pods.validate.osmo-admission/record-hash': 'f'.repeat(64) } });
-    const events = [eventOf(first), { ...lost, requestReceivedTimestamp: at, stageTimestamp: at }, eventOf(last)];
+    const lost = apiEventOf(first, { annotations: { 'pods.validate.osmo-admission/record-hash': 'f'.repeat(64) } });
+    const events = [apiEventOf(first), { ...lost, requestReceivedTimestamp: at, stageTimestamp: at }, apiEventOf(last)];
     const report = await reconcile(log.lines, events);
     expect(report).toMatchObject({ code: 0, lost: 1, errors: 1, known: 2, outside: { decisions: 2, events: 0 } });
     const old = '2026-11-24T00:00:00.000Z';
-    const earlier = { ...eventOf(before), requestReceivedTimestamp: old, stageTimestamp: old };
+    const earlier = { ...apiEventOf(before), requestReceivedTimestamp: old, stageTimestamp: old };
     expect((await reconcile(log.lines, [...events, earlier])).outside.events).toBe(1);
   });
 
@@ -194,17 +179,37 @@ describe('whatever is done to a log', () => {
     log.decide(podRef('q'));
     const stageTimestamp = log.time();
     const { again, unknown } = await reconcile(log.lines, [
-      eventOf(update, { stageTimestamp }),
-      eventOf(create, { stageTimestamp }),
+      apiEventOf(update, { stageTimestamp }),
+      apiEventOf(create, { stageTimestamp }),
     ]);
     expect([namesOf(again), namesOf(unknown)]).toEqual([['p'], ['q']]);
+  });
+
+  it('is not held for what happened outside the time that is compared', async () => {
+    const log = createLog();
+    log.start();
+    const first = log.decide(podRef('first'));
+    const line = log.decide(podRef('p'));
+    log.decide(podRef('never-asked'));
+    // Just after that time somebody made a pod by generateName, of which no record is there.
+    const [requestReceivedTimestamp, hash] = [log.time(), 'f'.repeat(64)];
+    const later = apiEventOf(line, {
+      ...{
+        objectRef: { ...Object(podRef('')).objectRef },
+        annotations: { 'pods.validate.osmo-admission/record-hash': hash },
+      },
+      ...{ requestReceivedTimestamp, stageTimestamp: requestReceivedTimestamp },
+    });
+    const events = [apiEventOf(first), apiEventOf(line), later];
+    const report = await reconcile(log.lines, events, '--until', requestReceivedTimestamp);
+    expect([namesOf(report.unknown), report.differs.count, report.outside.events]).toEqual([['never-asked'], 0, 1]);
   });
 
   it('with a record that stands there twice says so', async () => {
     const log = createLog();
     log.start();
     const line = log.decide(podRef('p'));
-    const { code, twice } = await reconcile([...log.lines, line], [eventOf(line)]);
+    const { code, twice } = await reconcile([...log.lines, line], [apiEventOf(line)]);
     expect([code, namesOf(twice)]).toEqual([1, ['p']]);
   });
 });

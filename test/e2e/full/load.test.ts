@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { type Installation, install, startCluster } from '../../cluster/installation.ts';
-import { osmoPod } from '../../support/fixtures.ts';
+import { createUnderLoad, type Load } from '../support/load.ts';
 import { kubeletPolicy } from '../support/policy.ts';
 import { createRandom, randomNodes } from '../support/random-cluster.ts';
-import { type Times, timed, timesOf } from '../support/timing.ts';
 
 /* What a create costs with the webhook and without, under load, and that none is lost while the certificate is replaced. */
 
@@ -18,48 +17,23 @@ beforeAll(async () => {
 
 afterAll(() => plane?.close(), 60_000);
 
-interface Load {
-  readonly failed: readonly string[];
-  readonly perSecond: number;
-  /** Of one create each. */
-  readonly times: Times;
-}
-
-/** Dry-run creates by 32 workers, until `more` says no. */
-async function load(more: (done: number) => boolean): Promise<Load> {
-  const failed: string[] = [];
-  const times: number[] = [];
-  const startedMs = performance.now();
-  const worker = async (): Promise<void> => {
-    while (more(times.length)) {
-      const path = '/api/v1/namespaces/osmo-workflows/pods?dryRun=All';
-      const { result, ms } = await timed(() => plane.api.send('POST', path, osmoPod('onprem-gpu-l40s')));
-      times.push(ms);
-      if (result.code !== 201) failed.push(String(result.body.message));
-    }
-  };
-  await Promise.all(Array.from({ length: 32 }, worker));
-  const seconds = (performance.now() - startedMs) / 1000;
-  return { failed, perSecond: Math.round(times.length / seconds), times: timesOf(times) };
-}
-
 const show = (what: string, { perSecond, times: { done, p50, p99 }, failed }: Load): void =>
   console.log(`${what}: ${done} creates, ${perSecond}/s, median ${p50} ms, p99 ${p99} ms, ${failed.length} failed`);
 
 describe('under load', () => {
   it('10,000 creates by 32 clients fail none', async () => {
-    await load((done) => done < 2_000);
-    show('without the webhook', await load((done) => done < 5_000));
+    await createUnderLoad(plane, 32, (done) => done < 2_000);
+    show('without the webhook', await createUnderLoad(plane, 32, (done) => done < 5_000));
     webhook = await install(plane, { policy: kubeletPolicy() });
-    await load((done) => done < 2_000);
-    const result = await load((done) => done < 10_000);
+    await createUnderLoad(plane, 32, (done) => done < 2_000);
+    const result = await createUnderLoad(plane, 32, (done) => done < 10_000);
     show('with the webhook', result);
     expect(result.failed).toEqual([]);
   }, 600_000);
 
   it('the certificate is replaced five times, by another CA each time, and no create fails', async () => {
     let rotating = true;
-    const running = load(() => rotating);
+    const running = createUnderLoad(plane, 32, () => rotating);
     for (let i = 0; i < 5; i++) await webhook.rotateCertificate();
     rotating = false;
     const result = await running;

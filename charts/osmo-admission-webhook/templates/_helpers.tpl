@@ -1,0 +1,40 @@
+{{- /* Names do not follow the release's: there is one installation a cluster, and the server knows its objects by name. */}}
+{{- define "osmo-admission.name" -}}
+osmo-admission-webhook
+{{- end }}
+
+{{- define "osmo-admission.selectorLabels" -}}
+app.kubernetes.io/name: osmo-admission-webhook
+{{- end }}
+
+{{- define "osmo-admission.labels" -}}
+{{ include "osmo-admission.selectorLabels" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "osmo-admission.image" -}}
+{{- $image := .Values.image -}}
+{{ $image.repository }}{{ if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default .Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{- /* What the schema cannot see: the release's namespace, other installations, values that only together are wrong. */}}
+{{- define "osmo-admission.check" -}}
+{{- if has .Release.Namespace .Values.policy.workflowPods.namespaces }}
+{{- fail (printf "%s is a workflow namespace of the policy: the webhook would gate its own pods; install it elsewhere (--namespace osmo-admission)" .Release.Namespace) }}
+{{- end }}
+{{- if not (or .Values.audit.stdout .Values.audit.file.enabled) }}
+{{- fail "audit.stdout and audit.file.enabled are both false: the audit log has to go somewhere" }}
+{{- end }}
+{{- $there := lookup "admissionregistration.k8s.io/v1" "ValidatingWebhookConfiguration" "" "osmo-admission-webhook" }}
+{{- if $there }}
+{{- $notes := $there.metadata.annotations | default dict }}
+{{- $name := get $notes "meta.helm.sh/release-name" | default "" }}
+{{- $namespace := get $notes "meta.helm.sh/release-namespace" | default "" }}
+{{- if not (and (eq $name .Release.Name) (eq $namespace .Release.Namespace)) }}
+{{- fail (printf "osmo-admission-webhook is installed already, by %s; there is one installation a cluster: upgrade that one, or take it away first" (ternary (printf "release %s in namespace %s" $name $namespace) "other means than Helm" (ne $name ""))) }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,380 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, inject, it } from 'vitest';
+import { leavesOf } from '../../scripts/chart/emit.ts';
+import { isGroup, type Leaf, type Values } from '../../scripts/chart/value.ts';
+import { values } from '../../scripts/chart/values.ts';
+import { readServeFlags } from '../../src/cli/serve-flags.ts';
+import { isObject, type JsonObject } from '../../src/policy/model/read.ts';
+import { runCommand } from '../cluster/control-plane.ts';
+import { chart } from '../cluster/release.ts';
+import { runCli } from '../support/cli.ts';
+import { argumentsOf, at, isHook, one, render, rendered } from './support.ts';
+
+const pem = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
+
+/** Everything switched on, so that every value has something to say. */
+const allOn = {
+  tls: { mode: 'cert-manager', issuerRef: { name: 'corp' } },
+  audit: { file: { enabled: true, storageClassName: 'fast' }, signing: { secretName: 'key' } },
+  metrics: { service: { enabled: true }, serviceMonitor: { enabled: true }, prometheusRule: { enabled: true } },
+};
+
+/** What a value needs that the rest does not have. */
+const needs: Readonly<Record<string, object>> = {
+  'tls.secretName': { tls: { mode: 'secret', secretName: 'a', caBundle: pem } },
+  'tls.caBundle': { tls: { mode: 'secret', secretName: 'a', caBundle: pem } },
+  // Otherwise the ServiceMonitor brings the Service along.
+  'metrics.service.enabled': { ...allOn, metrics: { serviceMonitor: { enabled: false } } },
+};
+
+/** Another value that is good, where the schema alone does not say one. */
+const others: Readonly<Record<string, unknown>> = {
+  'image.digest': `sha256:${'a'.repeat(64)}`,
+  'tls.mode': 'self-signed',
+  'tls.caBundle': pem.replace('MIIB', 'MIIC'),
+  'audit.file.size': '5Gi',
+  'audit.file.maxSize': '5Mi',
+  'audit.file.maxAge': '24h',
+  'audit.signing.interval': '5m',
+  reloadInterval: '1m',
+  'metrics.serviceMonitor.interval': '1m',
+  'metrics.prometheusRule.nodesMarkedFor': '1h',
+  'networkPolicy.apiServerCIDRs': ['10.0.0.0/8', 'fd00::/8'],
+};
+
+function another(path: string, { value, schema }: Leaf, base: object): unknown {
+  if (path in others) return others[path];
+  if (typeof value === 'boolean') return !(at(base, ...path.split('.')) ?? value);
+  if (typeof value === 'number') return value + 1;
+  if (Array.isArray(schema.enum)) return schema.enum.find((each) => each !== value);
+  if (typeof value === 'string') return 'another';
+  return Array.isArray(value) ? [{ name: 'another' }] : { another: 'yes-it-is' };
+}
+
+const nested = (path: string, value: unknown): object =>
+  path.split('.').reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as object;
+
+function merged(base: unknown, over: unknown): unknown {
+  if (!isObject(base) || !isObject(over)) return over;
+  const keys = new Set([...Object.keys(base), ...Object.keys(over)]);
+  return Object.fromEntries([...keys].map((key) => [key, key in over ? merged(base[key], over[key]) : base[key]]));
+}
+
+const settingsOf = (objects: readonly JsonObject[], kind = 'Deployment'): ReturnType<typeof readServeFlags> =>
+  readServeFlags(argumentsOf(one(objects, kind)).slice(1), { POD_NAME: 'x' });
+
+describe('the chart', () => {
+  it('is what helm lint --strict finds nothing about', async () => {
+    const { stdout, code } = await runCommand(inject('binaries').helm, ['lint', '--strict', chart]);
+    expect(stdout).toContain('1 chart(s) linted, 0 chart(s) failed');
+    expect(code).toBe(0);
+  });
+
+  it('is for Kubernetes 1.30 and later, whatever a vendor adds to the version', async () => {
+    expect((await render({}, '--kube-version', '1.29.9')).stderr).toContain('incompatible with Kubernetes');
+    for (const version of ['1.30.0', 'v1.30.4+k3s1', 'v1.30.2-eks-1552ad0']) {
+      expect((await render({}, '--kube-version', version)).stderr).toBe('');
+    }
+  });
+});
+
+describe('every value does something', () => {
+  for (const [path, leaf] of leavesOf(values)) {
+    it(path, async () => {
+      const base = needs[path] ?? allOn;
+      const changed = merged(base, nested(path, another(path, leaf, base)));
+      expect(await rendered(Object(changed))).not.toEqual(await rendered(base));
+    });
+  }
+});
+
+describe('values that are wrong are refused, each by its path', () => {
+  const groupsOf = (tree: Values, path: readonly string[] = []): readonly string[] => [
+    path.join('.'),
+    ...Object.entries(tree).flatMap(([key, value]) => (isGroup(value) ? groupsOf(value.values, [...path, key]) : [])),
+  ];
+
+  it('a key that is not known, in every group and in the policy', async () => {
+    for (const path of [...groupsOf(values), 'policy', 'policy.rules', 'policy.rules.placement', 'policy.nodes']) {
+      const { stderr } = await render(nested(`${path === '' ? '' : `${path}.`}surely-not`, 'x'));
+      expect(stderr, path).toContain(`at '${path === '' ? '' : `/${path.replaceAll('.', '/')}`}'`);
+      expect(stderr, path).toContain("additional properties 'surely-not' not allowed");
+    }
+  });
+
+  it.each([
+    [
+      'a version that is no text',
+      { policy: { rules: { 'node-conformance': { cuda: { minimum: 12.6 } } } } },
+      '/policy/rules/node-conformance/cuda/minimum',
+      'got number, want string',
+    ],
+    [
+      'an enforcement that there is not',
+      { policy: { rules: { placement: { enforcement: 'deny' } } } },
+      '/policy/rules/placement/enforcement',
+      "'enforce', 'warn', 'audit', 'off'",
+    ],
+    ['a preset that there is not', { policy: { preset: 'on' } }, '/policy/preset', "'enforce', 'monitor'"],
+    [
+      'a default that null may not take away',
+      { policy: { rules: { placement: null } } },
+      '/policy/rules',
+      "missing property 'placement'",
+    ],
+    [
+      'a namespace that none can be called',
+      { policy: { workflowPods: { namespaces: ['osmo-*'] } } },
+      '/policy/workflowPods/namespaces/0',
+      'does not match pattern',
+    ],
+    [
+      'a label that is none',
+      { policy: { workflowPods: { labels: ['a b'] } } },
+      '/policy/workflowPods/labels/0',
+      'does not match pattern',
+    ],
+    ['replicas that are no number', { replicaCount: 'two' }, '/replicaCount', 'got string, want integer'],
+    ['a group that null took away', { tls: null }, '', "missing property 'tls'"],
+    ['a duration without a unit', { reloadInterval: '30' }, '/reloadInterval', 'does not match pattern'],
+    [
+      'a budget that never lets a drain end',
+      { podDisruptionBudget: { maxUnavailable: 0 } },
+      '/podDisruptionBudget/maxUnavailable',
+      'minimum',
+    ],
+    ['an audit log that goes nowhere', { audit: { stdout: false } }, '', 'the audit log has to go somewhere'],
+  ])('%s', async (_, wrong, path, words) => {
+    const { stderr, code } = await render(wrong);
+    expect(code).toBe(1);
+    expect(stderr).toContain(path);
+    expect(stderr).toContain(words);
+  });
+});
+
+describe('the server’s arguments', () => {
+  it('are its own defaults where no value says otherwise', async () => {
+    const settings = settingsOf(await rendered({ tls: { mode: 'cert-manager' } }));
+    const files = [
+      '--tls-cert-file=/etc/osmo-admission-tls/tls.crt',
+      '--tls-private-key-file=/etc/osmo-admission-tls/tls.key',
+    ];
+    expect(settings).toEqual(readServeFlags(['--config=/etc/osmo-admission/policy.yaml', ...files], { POD_NAME: 'x' }));
+  });
+
+  it('say every value of the audit log', async () => {
+    const objects = await rendered({
+      audit: {
+        file: { enabled: true, maxSize: '5Mi', maxAge: '24h', keep: 3, compress: false, fsync: 'always' },
+        onError: 'deny',
+        signing: { secretName: 'keys', key: 'k', records: 7, interval: '5m' },
+        clusterName: 'lab, "1"',
+      },
+    });
+    expect(settingsOf(objects, 'StatefulSet')).toMatchObject({
+      audit: {
+        ...{ stdout: true, file: '/var/log/osmo-admission/audit.log', maxBytes: 5 * 2 ** 20, maxAgeMs: 86_400_000 },
+        ...{ keep: 3, compress: false, fsync: 'always', onError: 'deny', cluster: 'lab, "1"' },
+        ...{ signingKey: '/etc/osmo-admission-signing/k', checkpointRecords: 7, checkpointIntervalMs: 300_000 },
+      },
+    });
+  });
+
+  it('leave standard output out where it is switched off', async () => {
+    const objects = await rendered({ audit: { stdout: false, file: { enabled: true } } });
+    expect(settingsOf(objects, 'StatefulSet')).toMatchObject({ audit: { stdout: false } });
+  });
+
+  it('search no pods where that right is kept back', async () => {
+    const objects = await rendered({ podSearch: false });
+    expect(settingsOf(objects)).toMatchObject({ searchPods: false });
+    expect(() => one(objects, 'ClusterRole', 'osmo-admission-webhook-pod-search')).toThrow('no ClusterRole');
+  });
+
+  it('drain within the grace period', async () => {
+    const objects = await rendered({ shutdown: { delay: 20, timeout: 60, spare: 7 } });
+    expect(settingsOf(objects)).toMatchObject({ shutdownDelayMs: 20_000, shutdownTimeoutMs: 60_000 });
+    expect(at(one(objects, 'Deployment'), 'spec', 'template', 'spec', 'terminationGracePeriodSeconds')).toBe(87);
+  });
+});
+
+describe('the workload', () => {
+  const podOf = (objects: readonly JsonObject[], kind = 'Deployment'): unknown =>
+    at(one(objects, kind), 'spec', 'template', 'spec');
+
+  it('with an audit file is a StatefulSet with a volume for each replica, which outlives it', async () => {
+    const objects = await rendered({ audit: { file: { enabled: true, size: '5Gi' } } });
+    expect(objects.map(({ kind }) => kind)).not.toContain('Deployment');
+    const spec = at(one(objects, 'StatefulSet'), 'spec');
+    expect(at(spec, 'volumeClaimTemplates', 0, 'spec', 'resources', 'requests', 'storage')).toBe('5Gi');
+    expect(at(spec, 'persistentVolumeClaimRetentionPolicy')).toEqual({ whenDeleted: 'Retain', whenScaled: 'Retain' });
+    expect(at(podOf(objects, 'StatefulSet'), 'containers', 0, 'volumeMounts')).toContainEqual({
+      name: 'audit',
+      mountPath: '/var/log/osmo-admission',
+    });
+  });
+
+  it('asks for no user and no group of its own, unless it is told or a volume must be written', async () => {
+    expect(at(podOf(await rendered({})), 'securityContext')).toEqual({
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+    const own = await rendered({ podSecurityContext: { runAsUser: 1000 } });
+    expect(at(podOf(own), 'securityContext', 'runAsUser')).toBe(1000);
+    const withFile = { audit: { file: { enabled: true } } };
+    expect(at(podOf(await rendered(withFile), 'StatefulSet'), 'securityContext', 'fsGroup')).toBe(65_532);
+    const openShift = await rendered({ ...withFile, podSecurityContext: { fsGroup: 7 } });
+    expect(at(podOf(openShift, 'StatefulSet'), 'securityContext', 'fsGroup')).toBe(7);
+  });
+
+  it('is required nowhere: what it says of nodes are wishes and tolerations', async () => {
+    const pod = JSON.stringify(podOf(await rendered({})));
+    expect(pod).not.toMatch(/requiredDuringScheduling|DoNotSchedule|nodeSelector"/);
+    expect(at(podOf(await rendered({})), 'tolerations')).toEqual([
+      { key: 'ops', operator: 'Exists' },
+      { key: 'node-type', operator: 'Equal', value: 'operator' },
+      { key: 'node-role.kubernetes.io/control-plane', operator: 'Exists' },
+    ]);
+  });
+
+  it('gives up a replica before it takes one where the host’s ports are in use', async () => {
+    const objects = await rendered({ hostNetwork: true });
+    expect(at(podOf(objects), 'dnsPolicy')).toBe('ClusterFirstWithHostNet');
+    expect(at(one(objects, 'Deployment'), 'spec', 'strategy', 'rollingUpdate')).toEqual({
+      maxUnavailable: 1,
+      maxSurge: 0,
+    });
+  });
+
+  it('runs an image by tag, by digest, or the one of the chart’s appVersion', async () => {
+    const imageOf = async (image: object): Promise<unknown> =>
+      at(podOf(await rendered({ image: { repository: 'r.example/w', ...image } })), 'containers', 0, 'image');
+    const { version } = JSON.parse(readFileSync(join(chart, '..', '..', 'package.json'), 'utf8'));
+    expect(await imageOf({})).toBe(`r.example/w:${version}`);
+    expect(await imageOf({ tag: '2' })).toBe('r.example/w:2');
+    const digest = `sha256:${'0'.repeat(64)}`;
+    expect(await imageOf({ tag: '2', digest })).toBe(`r.example/w@${digest}`);
+  });
+
+  it('keeps the labels that its Service goes by, whatever labels its pods get', async () => {
+    const objects = await rendered({ podLabels: { team: 'x' } });
+    const labels = at(one(objects, 'Deployment'), 'spec', 'template', 'metadata', 'labels');
+    expect(labels).toMatchObject({ team: 'x', ...Object(at(one(objects, 'Service'), 'spec', 'selector')) });
+  });
+});
+
+describe('what stands around it', () => {
+  const kinds = async (switched: object): Promise<readonly unknown[]> =>
+    (await rendered(switched)).filter((object) => !isHook(object)).map(({ kind }) => kind);
+
+  it('can be left out: budget, NetworkPolicy, Job at the end', async () => {
+    expect(await kinds({ podDisruptionBudget: { enabled: false } })).not.toContain('PodDisruptionBudget');
+    expect(await kinds({ networkPolicy: { enabled: false } })).not.toContain('NetworkPolicy');
+    expect((await rendered({ uninstall: { enabled: false } })).filter(isHook)).toEqual([]);
+  });
+
+  it('opens the port to everybody until the API server’s addresses are given', async () => {
+    const ingress = async (networkPolicy: object): Promise<unknown> =>
+      at(one(await rendered({ networkPolicy }), 'NetworkPolicy'), 'spec', 'ingress');
+    const port = (name: string): object => ({ ports: [{ port: name, protocol: 'TCP' }] });
+    expect(await ingress({})).toEqual([port('https'), port('health')]);
+    const from = [{ namespaceSelector: {} }];
+    expect(await ingress({ apiServerCIDRs: ['10.0.0.1/32'], healthFrom: from })).toEqual([
+      { ...port('https'), from: [{ ipBlock: { cidr: '10.0.0.1/32' } }] },
+      { ...port('health'), from },
+    ]);
+  });
+
+  it('has nothing of Prometheus unless it is asked for; a ServiceMonitor brings its Service along', async () => {
+    const monitors = ['ServiceMonitor', 'PrometheusRule'];
+    expect((await kinds({})).filter((kind) => monitors.includes(String(kind)))).toEqual([]);
+    const objects = await rendered({ metrics: { serviceMonitor: { enabled: true } } });
+    const service = one(objects, 'Service', 'osmo-admission-webhook-metrics');
+    expect(at(service, 'metadata', 'labels')).toMatchObject(
+      Object(at(one(objects, 'ServiceMonitor'), 'spec', 'selector', 'matchLabels')),
+    );
+  });
+
+  it('alerts on metrics that there are', async () => {
+    const objects = await rendered({ metrics: { prometheusRule: { enabled: true } } });
+    const alerts = at(one(objects, 'PrometheusRule'), 'spec', 'groups', 0, 'rules');
+    const known = readFileSync(join(chart, '..', '..', 'docs', 'operations.md'), 'utf8');
+    const named = [...JSON.stringify(alerts).matchAll(/osmo_admission_\w+/g)].map(([name]) => name);
+    expect(named.length).toBeGreaterThan(8);
+    for (const name of named) expect(known, name).toContain(name);
+    expect(JSON.stringify(alerts)).toContain('{{ $labels.reason }}');
+  });
+});
+
+describe('uninstalling', () => {
+  it('is one Job with rights of its own; all of them are hooks, and gone once it succeeds', async () => {
+    const hooks = (await rendered({})).filter(isHook);
+    expect(hooks.map(({ kind }) => kind).sort()).toEqual([
+      ...['ClusterRole', 'ClusterRoleBinding', 'Job', 'Role', 'RoleBinding', 'ServiceAccount'],
+    ]);
+    for (const hook of hooks) {
+      expect(at(hook, 'metadata', 'annotations')).toEqual({
+        'helm.sh/hook': 'post-delete',
+        'helm.sh/hook-weight': hook.kind === 'Job' ? '0' : '-1',
+        'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
+      });
+    }
+  });
+
+  it('runs a command that there is, as Pod Security "restricted" asks, on the nodes that the server may run on', async () => {
+    const objects = await rendered({});
+    const job = one(objects, 'Job', 'osmo-admission-webhook-uninstall');
+    // It finds no cluster here, and nothing else wrong with what it is told.
+    expect((await runCli(argumentsOf(job))).stderr).toContain('give the cluster');
+    const pod = at(job, 'spec', 'template', 'spec');
+    const server = at(one(objects, 'Deployment'), 'spec', 'template', 'spec');
+    for (const key of ['tolerations', 'securityContext', 'nodeSelector']) expect(at(pod, key)).toEqual(at(server, key));
+    expect(at(pod, 'containers', 0, 'securityContext')).toEqual(at(server, 'containers', 0, 'securityContext'));
+    expect(at(job, 'spec', 'template', 'metadata', 'labels')).not.toMatchObject(
+      Object(at(one(objects, 'Service'), 'spec', 'selector')),
+    );
+  });
+});
+
+describe('NOTES.txt', () => {
+  const notes = async (switched: object): Promise<string> => {
+    const sets = leafSets(switched);
+    const { stdout } = await runCommand(inject('binaries').helm, [
+      ...['install', 'r', chart, '--namespace', 'osmo-admission', '--dry-run=client'],
+      ...sets.flatMap((set) => ['--set-json', set]),
+    ]);
+    return stdout.slice(stdout.indexOf('NOTES:'));
+  };
+  const leafSets = (tree: object): readonly string[] =>
+    Object.entries(tree).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+
+  it('says what comes next, by preset', async () => {
+    expect(await notes({ policy: { preset: 'monitor' } })).toContain('--set policy.preset=enforce');
+    const enforce = await notes({});
+    expect(enforce).toContain('are refused (failurePolicy Fail)');
+    expect(enforce).toContain('--dry-run=server');
+  });
+
+  it('says what it waits for, by TLS mode', async () => {
+    expect(await notes({})).toContain('writes caBundle');
+    expect(await notes({ tls: { mode: 'cert-manager' } })).toContain('kubectl get certificate');
+    expect(await notes({ tls: { mode: 'secret', secretName: 'own', caBundle: pem } })).toContain(
+      'the Secret own is there',
+    );
+    expect(await notes({ audit: { file: { enabled: true } } })).toContain('statefulset/osmo-admission-webhook');
+  });
+});
+
+describe('webhook-config/', () => {
+  it('is a base for kustomize', async () => {
+    const folder = join(chart, '..', '..', 'webhook-config');
+    const { stdout, code, stderr } = await runCommand(inject('binaries').kubectl, ['kustomize', folder]);
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    const count = (text: string): number => text.match(/^kind: /gm)?.length ?? 0;
+    const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
+    const written = files.map((name) => readFileSync(join(folder, name), 'utf8'));
+    expect(count(stdout)).toBe(count(written.join('')));
+  });
+});

@@ -1,0 +1,53 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { productName } from '../../src/manifests/objects.ts';
+import { type ControlPlane, runCommand, type Said } from './control-plane.ts';
+import { namespace, root, untilCalled } from './installation.ts';
+
+/** The chart, as it is in the project. */
+export const chart = join(root, 'charts', productName);
+
+/** Values of a chart, as a user writes them. */
+export type Values = Readonly<Record<string, unknown>>;
+
+/** A release of the chart, by the real helm. Its pods run where an agent plays them (node-agent/). */
+export interface Release {
+  /** Any command of helm, as cluster-admin in the release's namespace. */
+  helm(...args: readonly string[]): Promise<Said>;
+  /** Resolves when its pods are ready and the API server calls them. @throws Error with what helm said. @param from a folder or a package, if not the project's. */
+  install(values?: Values, from?: string): Promise<Said>;
+  upgrade(values?: Values, from?: string): Promise<Said>;
+  /** Resolves when the Job at the end is through. @throws Error with what helm said. */
+  uninstall(): Promise<Said>;
+}
+
+/** @param helm path of the program. */
+export function createRelease(plane: ControlPlane, helm: string, name: string = productName): Release {
+  const homes = Object.fromEntries(
+    ['CACHE', 'CONFIG', 'DATA'].map((kind) => [`HELM_${kind}_HOME`, join(plane.folder, 'helm', kind.toLowerCase())]),
+  );
+  const run: Release['helm'] = (...args) =>
+    runCommand(helm, [...args, '--kubeconfig', plane.kubeconfig(), '--namespace', namespace], '', homes);
+  const must = async (...args: readonly string[]): Promise<Said> => {
+    const said = await run(...args);
+    if (said.code !== 0) throw new Error(`helm ${args.join(' ')}: ${said.stderr}`);
+    return said;
+  };
+  const put = async (command: readonly string[], values: Values, from: string): Promise<Said> => {
+    const file = join(plane.folder, 'values.yaml');
+    writeFileSync(file, stringify(values));
+    const said = await must(...command, name, from, '--values', file, '--wait', '--timeout', '120s');
+    return said;
+  };
+  return {
+    helm: run,
+    async install(values = {}, from = chart) {
+      const said = await put(['install', '--create-namespace'], values, from);
+      await untilCalled(plane);
+      return said;
+    },
+    upgrade: (values = {}, from = chart) => put(['upgrade'], values, from),
+    uninstall: () => must('uninstall', name, '--wait', '--timeout', '120s'),
+  };
+}
