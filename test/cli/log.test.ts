@@ -147,9 +147,44 @@ describe('log verify', () => {
     const file = put('a.log', twoBoots().lines.slice(0, -1));
     expect((await runCli(['log', 'verify', file])).code).toBe(0);
     const { code, stdout } = await runCli(['log', 'verify', '--whole', file]);
-    expect([code, stdout.includes('BREAK, truncated: no checkpoint signs its end')]).toEqual([1, true]);
+    expect([code, stdout.includes('BREAK, truncated: it has an end that no checkpoint signs')]).toEqual([1, true]);
     const unsigned = put('b.log', twoBoots({}).lines);
     expect((await runCli(['log', 'verify', '--whole', unsigned])).code).toBe(0);
+  });
+
+  it('takes no checkpoint for a signature over what stands before a boot that links to nothing', async () => {
+    // Whoever holds no key can put a log of their own before one that begins anew.
+    const made = createLog({ key });
+    made.start();
+    for (let i = 0; i < 3; i++) made.decide();
+    made.add({ kind: 'LogStop', time: made.time(), signal: 'SIGTERM', records: 3 });
+    made.start({ apart: true });
+    made.decide();
+    made.stop();
+    const file = put('a.log', made.lines);
+    const { stdout } = await runCli(['log', 'verify', file]);
+    expect(stdout).toMatch(
+      /ended by SIGTERM; 5 lines of it that no checkpoint signs, and the next boot does not link to it/,
+    );
+    expect(JSON.parse((await runCli(['log', 'verify', '-o', 'json', file])).stdout).chains[0].unsigned).toBe(5);
+    const whole = await runCli(['log', 'verify', '--whole', file]);
+    expect([whole.code, whole.stdout.match(/BREAK, truncated: .*/)?.[0]]).toEqual([
+      1,
+      expect.stringMatching(
+        /^BREAK, truncated: boot [0-9a-f]{32}, which the next one does not link to, has an end that no checkpoint signs$/,
+      ),
+    ]);
+  });
+
+  it('takes a line after the orderly end of its boot for one that was put there', async () => {
+    const log = twoBoots();
+    log.decide();
+    const found = /BREAK, inserted: .*a.log line 12 .* it stands after the orderly end of its boot/;
+    for (const more of [() => undefined, () => log.start()]) {
+      more();
+      const { code, stdout } = await runCli(['log', 'verify', put('a.log', log.lines)]);
+      expect([code, stdout]).toEqual([1, expect.stringMatching(found)]);
+    }
   });
 
   it('shows what the log declares as lost, and is no break', async () => {
