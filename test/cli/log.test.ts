@@ -204,8 +204,18 @@ describe('log verify', () => {
     const files = [put('a.log', log.lines), put('a.log.gz', gzipSync(log.text())), put('empty.log', '')];
     const { code, stdout } = await runCli(['log', 'verify', ...files]);
     expect(code).toBe(0);
-    expect(stdout).toContain(`${files[1]} begins and ends as ${files[0]}: not read`);
+    expect(stdout).toContain(`${files[1]} is the same as ${files[0]}: not read`);
     expect(stdout).toContain('empty.log is empty');
+  });
+
+  it('reads a file that only begins and ends as another one, and finds what differs between', async () => {
+    const { lines } = twoBoots();
+    const changed = lines.with(3, lines[3]?.replace('"allow"', '"deny"') ?? '');
+    const files = [put('a.log', lines), put('b.log', changed)];
+    for (const given of [files, files.toReversed()]) {
+      const { code, stdout } = await runCli(['log', 'verify', ...given]);
+      expect([code, stdout]).toEqual([1, expect.stringMatching(/BREAK, (inserted|changed): /)]);
+    }
   });
 
   it('answers programs in JSON', async () => {

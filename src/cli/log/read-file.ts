@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
@@ -19,10 +20,19 @@ const chunkBytes = 64 * 1024;
 export async function* readLines(file: string, onBytes: OnBytes): AsyncGenerator<readonly RawLine[]> {
   const splitter = createLineSplitter();
   try {
-    for await (const chunk of await openText(file, onBytes)) yield splitter.push(chunk);
+    for await (const chunk of textOf(file, onBytes)) yield splitter.push(chunk);
     yield splitter.end();
   } catch (error) {
     if (error instanceof LineTooLongError) throw new UsageError(`${file}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** @throws UsageError that names the file. */
+async function* textOf(file: string, onBytes: OnBytes): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of await openText(file, onBytes)) yield chunk;
+  } catch (error) {
     throw new UsageError(describeFileError(file, error));
   }
 }
@@ -46,6 +56,13 @@ async function isGzip(file: string): Promise<boolean> {
   } finally {
     await handle.close();
   }
+}
+
+/** Hex SHA-256 of a file's text, whether it is compressed or not. */
+export async function hashText(file: string, onBytes: OnBytes): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of textOf(file, onBytes)) hash.update(chunk);
+  return hash.digest('hex');
 }
 
 /** The first and the last whole line of a file. */

@@ -21,7 +21,7 @@ export interface Verification extends Pick<OrderedFiles, 'twice' | 'empty'> {
 export function renderVerification({ chains, twice, empty, trusted }: Verification): string {
   const parts = chains.map((chain) => chainText(chain).join('\n'));
   const notes = [
-    ...twice.map(({ file, as }) => `${file} begins and ends as ${as}: not read`),
+    ...twice.map(({ file, as }) => `${file} is the same as ${as}: not read`),
     ...empty.map((file) => `${file} is empty`),
   ];
   if (notes.length > 0) parts.push(notes.join('\n'));

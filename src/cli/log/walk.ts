@@ -1,8 +1,8 @@
 import { type Entry, isLine, type Line, placeText, readEntry } from '../../audit/read/entry.ts';
-import { type OrderedFiles, orderFiles } from '../../audit/read/order-files.ts';
+import { endsOf, type FileEnds, type OrderedFiles, orderFiles } from '../../audit/read/order-files.ts';
 import { type CliIo, UsageError } from '../io.ts';
 import { createProgress, type Progress } from './progress.ts';
-import { readEnds, readLines } from './read-file.ts';
+import { hashText, readEnds, readLines } from './read-file.ts';
 
 /** The files of a log, in the order in which they were written. */
 export interface LogFiles extends OrderedFiles {
@@ -24,8 +24,14 @@ export async function openLog(
   if (files.length === 0) throw new UsageError('give the files of the audit log, rotated and compressed ones too');
   const unique = [...new Set(files)];
   const progress = createProgress([...Array.from({ length: passes + 1 }, () => unique).flat(), ...more], io);
-  const ends = [];
+  const ends: FileEnds[] = [];
   for (const file of unique) ends.push(await readEnds(file, progress.add));
+  const alike = Map.groupBy(ends, endsOf);
+  for (const [index, each] of ends.entries()) {
+    if ((alike.get(endsOf(each))?.length ?? 0) > 1) {
+      ends[index] = { ...each, text: await hashText(each.file, progress.add) };
+    }
+  }
   return { ...orderFiles(ends), progress, lines: ends.reduce((sum, { lines }) => sum + lines, 0) };
 }
 
