@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -228,6 +230,39 @@ describe('log verify', () => {
     });
   });
 
+  it('writes names of files in one line, and nothing that moves the cursor of a terminal', async () => {
+    const file = put('audit\u001b[2J\ngood: all.log', twoBoots().lines);
+    const { stdout } = await runCli(['log', 'verify', file, put('e\u001b[2J.log', '')]);
+    expect(stdout).toContain('audit\uFFFD[2J\uFFFDgood: all.log:1');
+    expect(stdout).toContain('e\uFFFD[2J.log is empty');
+    expect(stdout).not.toContain('\u001b');
+    const { stderr } = await runCli(['log', 'verify', `${file}\u001b[2J`]);
+    expect(stderr).toContain('\uFFFD[2J: no such file');
+    expect(stderr).not.toContain('\u001b');
+  });
+
+  it('says what is wrong with a file, and what to give instead', async () => {
+    const log = put('a.log', twoBoots().lines);
+    const { privateKey } = generateKeyPairSync('ed25519');
+    const secret = put('key.pem', privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const cut = put('cut.log.gz', gzipSync(twoBoots().text()).subarray(0, -20));
+    for (const [args, said] of [
+      [
+        [log, '--public-key', secret],
+        'key.pem: holds a private key: give the public one, which "osmo-admission log key" prints',
+      ],
+      [[pipe], 'pipe: is a pipe, and logs are read more than once: write it to a file first'],
+      [[cut], 'cut.log.gz: the compressed file is cut off'],
+    ] as const) {
+      const { code, stderr } = await runCli(['log', 'verify', ...args]);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(said)]);
+    }
+    const { stderr } = await runCli(['log', 'summary', log, '--api-audit', log]);
+    expect(stderr).toContain("a.log:1: is no event of an API server's audit log (audit.k8s.io, one a line)");
+  });
+
   it('exits 2 for what it cannot read, naming it', async () => {
     const missing = await runCli(['log', 'verify', join(directory, 'nothing.log')]);
     expect([missing.code, missing.stderr]).toEqual([
@@ -297,6 +332,40 @@ describe('log query', () => {
     const { code, stdout, stderr } = await runCli(['log', 'query', file]);
     expect([code, stdout.split('\n').length - 1]).toEqual([2, 3]);
     expect(stderr).toContain(`${file}:3: is no line of an audit log`);
+  });
+
+  it('refuses a filter that no record can meet: its silence would be taken for evidence', async () => {
+    const file = put('a.log', twoBoots().lines);
+    for (const [flag, value, use] of [
+      ['--decision', 'denied', 'allow, deny, error'],
+      ['--phase', 'validating', 'mutate, validate'],
+      ['--verb', 'CREATE', 'create, update, delete, connect'],
+      ['--enforcement', 'deny', 'enforce, quarantine, warn, audit'],
+      ['--kind', 'Policy*', 'PolicyRecord'],
+    ] as const) {
+      const { code, stderr } = await runCli(['log', 'query', file, flag, value]);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(`${flag} is "${value}": no record says that; use `)]);
+      expect(stderr).toContain(use);
+    }
+    expect((await runCli(['log', 'query', file, '--decision', 'd*'])).stdout).toContain(' deny ');
+    const february = await runCli(['log', 'query', file, '--since', '2026-02-31']);
+    expect([february.code, february.stderr]).toEqual([2, expect.stringContaining('--since is "2026-02-31"')]);
+  });
+
+  it('hides no record that is forged: not by its time, and writes nothing of it that acts on a terminal or a table', async () => {
+    const [line = ''] = twoBoots().lines.slice(1);
+    const forged = {
+      ...JSON.parse(line),
+      time: 'then\n# all good',
+      user: { username: '＝1+1\u001b[2J\u202E', groups: [] },
+    };
+    const file = put('a.log', [JSON.stringify(forged)]);
+    const { stdout } = await runCli(['log', 'query', file, '--since', '2026-01-01', '-o', 'csv']);
+    expect(stdout.split('\r\n')).toHaveLength(3);
+    expect(stdout).toContain(",'＝1+1\uFFFD[2J\uFFFD,");
+    const summary = await runCli(['log', 'summary', file, '-o', 'markdown']);
+    expect(summary.stdout).toContain('| lines, then\uFFFD\\# all good to then\uFFFD\\# all good | 1 |');
+    expect(summary.stdout).not.toContain('\n# all good');
   });
 
   it('says so when nothing matches, which is no failure', async () => {

@@ -5,7 +5,7 @@ import { noHash } from '../line.ts';
 import { isSignedBy, keyIdOf } from '../signing.ts';
 import { type Break, breakAt } from './break.ts';
 import { createChainCheck } from './chain-check.ts';
-import { type Entry, type Line, number, object, type Place, text } from './entry.ts';
+import { type Entry, type Line, number, object, type Place, placeText, text } from './entry.ts';
 
 /** One run of the server, as far as its lines are there. */
 export interface BootReport {
@@ -114,7 +114,7 @@ export function createChainVerifier(trusted: readonly KeyObject[]): ChainVerifie
     }
     if (key === undefined) return breakAt('unknown key', line, `it is signed with key ${keyId}, which is not trusted`);
     if (!isSignedBy(key, line.value)) {
-      const since = signed === undefined ? 'the beginning' : `${signed.place.file}:${signed.place.line}`;
+      const since = signed === undefined ? 'the beginning' : placeText(signed.place);
       return breakAt(
         'wrong signature',
         line,

@@ -1,14 +1,24 @@
-import type { Line } from '../../audit/read/entry.ts';
+import { type Line, lineKinds } from '../../audit/read/entry.ts';
 import { columns, compileQuery, detailOf, findingsText, rowOf } from '../../audit/read/query.ts';
+import { compileGlob } from '../../policy/kube/glob.ts';
 import { clip } from '../../policy/kube/text.ts';
-import { describeFlags, type Flags, helpFlag, parseFlags } from '../flags.ts';
-import { type CliIo, exitCodes } from '../io.ts';
+import { describeFlags, type Flags, helpFlag, type ParsedFlags, parseFlags } from '../flags.ts';
+import { type CliIo, exitCodes, UsageError } from '../io.ts';
 import { csvRow } from './csv.ts';
 import { count, plural, readOutput } from './output.ts';
 import { readSpan, timeFlags } from './times.ts';
 import { createBadLines, eachLine, openLog } from './walk.ts';
 
 const filter = (value: string, help: string): Flags[string] => ({ type: 'string', value, help });
+
+/** What records can say there: a filter that none can meet is a slip, and its silence no evidence. */
+const values: Readonly<Record<string, readonly string[]>> = {
+  enforcement: ['enforce', 'quarantine', 'warn', 'audit'],
+  decision: ['allow', 'deny', 'error'],
+  phase: ['mutate', 'validate'],
+  verb: ['create', 'update', 'delete', 'connect'],
+  kind: [...lineKinds],
+};
 
 const flags: Flags = {
   ...timeFlags,
@@ -79,6 +89,7 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
     'namespace',
     'name',
   ] as const;
+  refuseSlips(parsed);
   const matches = compileQuery({
     ...Object.fromEntries(names.map((name) => [name, parsed.string(name)])),
     ...readSpan(parsed, io),
@@ -101,6 +112,17 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
   if (found === 0) io.stderr('no record matches\n');
   if (bad.count() > 0) io.stderr(`${plural(bad.count(), 'line')} could not be read; ${count(found)} printed\n`);
   return bad.count() > 0 ? exitCodes.failed : exitCodes.ok;
+}
+
+/** @throws UsageError for a filter that no record can meet. */
+function refuseSlips(parsed: ParsedFlags): void {
+  for (const [name, known] of Object.entries(values)) {
+    const given = parsed.string(name);
+    if (given === undefined) continue;
+    // A kind is no pattern.
+    if (name === 'kind' ? known.includes(given) : known.some(compileGlob(given))) continue;
+    throw new UsageError(`--${name} is ${JSON.stringify(given)}: no record says that; use ${known.join(', ')}`);
+  }
 }
 
 /** One line, for people. */

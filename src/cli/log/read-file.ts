@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { type Entry, readEntry } from '../../audit/read/entry.ts';
 import type { FileEnds } from '../../audit/read/order-files.ts';
@@ -38,6 +38,9 @@ async function* textOf(file: string, onBytes: OnBytes): AsyncGenerator<Buffer> {
 }
 
 async function openText(file: string, onBytes: OnBytes): Promise<AsyncIterable<Buffer>> {
+  // A pipe can be read once, and opening one waits for whoever writes.
+  if ((await stat(file)).isFIFO())
+    throw new Error('is a pipe, and logs are read more than once: write it to a file first');
   const zipped = await isGzip(file);
   const bytes = createReadStream(file, { highWaterMark: chunkBytes });
   bytes.on('data', (chunk) => onBytes(chunk.length));

@@ -9,7 +9,7 @@ import { readOutput } from './output.ts';
 import { reconciliationObject, renderReconciliation } from './render-reconcile.ts';
 import { createScopes } from './scopes.ts';
 import { readSpan, timeFlags } from './times.ts';
-import { createBadLines, eachLine, openLog } from './walk.ts';
+import { apiEventText, createBadLines, eachLine, openLog } from './walk.ts';
 
 const flags: Flags = {
   'api-audit': {
@@ -78,7 +78,7 @@ export async function reconcileLogs(args: readonly string[], io: CliIo): Promise
     if (config === undefined) scopes.learn(line);
   });
   await eachEvent(apiFiles, log, (event, where) => {
-    if (event === 'bad') bad.add(where);
+    if (event === 'bad') bad.add(where, apiEventText);
     else reconciler.event(event, scopes.at(event.receivedMs));
   });
   await eachLine(log, { ...bad, add: () => undefined }, reconciler.recordAgain);

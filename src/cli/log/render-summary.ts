@@ -33,7 +33,7 @@ export function renderMarkdown(summary: Summary): string {
       ...(lines.length === 0 ? [`${none}.`] : ['| What | How many |', '| --- | ---: |', ...lines]),
     ].join('\n');
   });
-  return `# Admission audit log, ${summary.from} to ${summary.to}\n\n${sections.join('\n\n')}\n`;
+  return `# Admission audit log, ${escaped(summary.from)} to ${escaped(summary.to)}\n\n${sections.join('\n\n')}\n`;
 }
 
 function sectionsOf(summary: Summary): readonly Section[] {

@@ -1,4 +1,4 @@
-import { type Place, placeText } from '../../audit/read/entry.ts';
+import { fileText, type Place, placeText } from '../../audit/read/entry.ts';
 import type { OrderedFiles } from '../../audit/read/order-files.ts';
 import type { BootReport, ChainReport } from '../../audit/read/verify-chain.ts';
 import { clip } from '../../policy/kube/text.ts';
@@ -21,8 +21,8 @@ export interface Verification extends Pick<OrderedFiles, 'twice' | 'empty'> {
 export function renderVerification({ chains, twice, empty, trusted }: Verification): string {
   const parts = chains.map((chain) => chainText(chain).join('\n'));
   const notes = [
-    ...twice.map(({ file, as }) => `${file} is the same as ${as}: not read`),
-    ...empty.map((file) => `${file} is empty`),
+    ...twice.map(({ file, as }) => `${fileText(file)} is the same as ${fileText(as)}: not read`),
+    ...empty.map((file) => `${fileText(file)} is empty`),
   ];
   if (notes.length > 0) parts.push(notes.join('\n'));
   parts.push(verdict(chains, trusted));
@@ -106,7 +106,7 @@ function verdict(chains: readonly VerifiedChain[], trusted: boolean): string {
 }
 
 function where({ file, line, offset }: Place): string {
-  return `${file} line ${count(line)} (byte ${count(offset)})`;
+  return `${fileText(file)} line ${count(line)} (byte ${count(offset)})`;
 }
 
 /** Text of a file that may be forged. */

@@ -94,6 +94,9 @@ function missingEnds({ boots }: ChainReport): readonly string[] {
 
 async function loadPublicKey(file: string): Promise<KeyObject> {
   const pem = await readText(file);
+  if (pem.includes('PRIVATE KEY')) {
+    throw new UsageError(`${file}: holds a private key: give the public one, which "osmo-admission log key" prints`);
+  }
   let key: KeyObject;
   try {
     key = createPublicKey(pem);

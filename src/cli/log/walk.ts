@@ -59,9 +59,13 @@ export async function eachLine(log: LogFiles, bad: BadLines, take: (line: Line) 
 }
 
 export interface BadLines {
-  add(where: string): void;
+  /** @param what it should be. */
+  add(where: string, what?: string): void;
   count(): number;
 }
+
+/** What lines of the API server's log should be. */
+export const apiEventText = "event of an API server's audit log (audit.k8s.io, one a line)";
 
 /** More are only counted. */
 const maxNamed = 20;
@@ -70,10 +74,10 @@ const maxNamed = 20;
 export function createBadLines(io: CliIo, progress: Progress): BadLines {
   let count = 0;
   return {
-    add(where) {
+    add(where, what = 'line of an audit log') {
       count += 1;
       if (count <= maxNamed + 1) progress.clear();
-      if (count <= maxNamed) io.stderr(`osmo-admission: ${where}: is no line of an audit log\n`);
+      if (count <= maxNamed) io.stderr(`osmo-admission: ${where}: is no ${what}\n`);
       if (count === maxNamed + 1) io.stderr('osmo-admission: more such lines follow; they are counted\n');
     },
     count: () => count,
