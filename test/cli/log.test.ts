@@ -316,6 +316,26 @@ describe('log query', () => {
     ]);
   });
 
+  it('names the policy that came into force, and the exemption that counted', async () => {
+    const digest = 'd'.repeat(64);
+    const other = createLog({ key });
+    other.start();
+    other.add({
+      kind: 'PolicyRecord',
+      time: other.time(),
+      outcome: 'loaded',
+      digest,
+      preset: 'enforce',
+      policyText: 'x',
+    });
+    other.decide({ exemptions: [{ reason: 'backups', rules: ['placement'] }] });
+    const file = put('other.log', other.lines);
+    expect((await runCli(['log', 'query', file, '--kind', 'PolicyRecord'])).stdout).toContain(
+      `loaded; enforce; ${digest}`,
+    );
+    expect((await runCli(['log', 'query', file, '--exempted'])).stdout).toMatch(/; exempt: backups\n$/);
+  });
+
   it('prints them byte for byte as JSON lines', async () => {
     expect(await query('-o', 'json', '--user', 'alice')).toEqual([log.lines[1]]);
   });
@@ -425,6 +445,22 @@ describe('log summary', () => {
       lost: 2,
       unreadableLines: 0,
     });
+  });
+
+  it('says by which policies decisions were made, and of what the log does not tell, that it does not', async () => {
+    const file = put('a.log', log.lines);
+    const all = await runCli(['log', 'summary', file]);
+    const digest: unknown = JSON.parse(log.lines[3] ?? '').policyDigest;
+    expect(all.stdout).toContain(`Decisions, by policy\n  3  ${digest}`);
+    expect(all.stdout).toContain('What the API server did not send\n  not known: no record of it in this time');
+    // Policy and certificate came before: that they are not told of here says nothing.
+    const later = await runCli(['log', 'summary', file, '--since', '2026-11-25T12:00:03Z']);
+    expect(later.stdout).toContain('Policies that came into force\n  no record of it in this time');
+    const compared = createLog({ key });
+    compared.start();
+    compared.add({ kind: 'ConfigurationRecord', time: compared.time(), gaps: [] });
+    const { stdout } = await runCli(['log', 'summary', put('b.log', compared.lines)]);
+    expect(stdout).toContain('What the API server did not send\n  none');
   });
 
   it('is text for people, and Markdown in which no name is markup', async () => {

@@ -141,12 +141,18 @@ function textOf(line: Line): string {
     resource = '',
     namespace = '',
     name = '',
+    ,
+    ,
+    exemptions = '',
+    digest = '',
   ] = rowOf(line);
-  if (line.header.kind !== 'AdmissionRecord')
-    return `${clip(`${time} ${replica} ${sequence} ${kind} ${detailOf(line.value)}`, maxText)}\n`;
+  if (line.header.kind !== 'AdmissionRecord') {
+    const detail = [detailOf(line.value), digest].filter((part) => part !== '').join('; ');
+    return `${clip(`${time} ${replica} ${sequence} ${kind} ${detail}`, maxText)}\n`;
+  }
   const object = namespace === '' ? name : `${namespace}/${name}`;
   const findings = findingsText(line.value);
-  return `${clip(`${time} ${decision} ${phase} ${verb} ${resource} ${object || '(no name)'} by ${user}${findings === '' ? '' : `: ${findings}`}`, maxText)}\n`;
+  return `${clip(`${time} ${decision} ${phase} ${verb} ${resource} ${object || '(no name)'} by ${user}${findings === '' ? '' : `: ${findings}`}${exemptions === '' ? '' : `; exempt: ${exemptions}`}`, maxText)}\n`;
 }
 
 const maxText = 2_000;
