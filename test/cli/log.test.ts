@@ -368,6 +368,8 @@ describe('log query', () => {
       expect(stderr).toContain(use);
     }
     expect((await runCli(['log', 'query', file, '--decision', 'd*'])).stdout).toContain(' deny ');
+    const ofDecisions = await runCli(['log', 'query', file, '--kind', 'LogStart', '--user', 'alice']);
+    expect([ofDecisions.code, ofDecisions.stderr]).toEqual([2, expect.stringContaining('--user is about decisions')]);
     const february = await runCli(['log', 'query', file, '--since', '2026-02-31']);
     expect([february.code, february.stderr]).toEqual([2, expect.stringContaining('--since is "2026-02-31"')]);
   });

@@ -20,6 +20,20 @@ const values: Readonly<Record<string, readonly string[]>> = {
   kind: [...lineKinds],
 };
 
+/** Filters that only decisions can meet. */
+const ofDecisions = [
+  'user',
+  'rule',
+  'reason',
+  'enforcement',
+  'decision',
+  'phase',
+  'verb',
+  'resource',
+  'namespace',
+  'name',
+];
+
 const flags: Flags = {
   ...timeFlags,
   user: filter('USER', 'Who made the request. * stands for anything, here and below.'),
@@ -77,21 +91,9 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
     return exitCodes.ok;
   }
   const format = readOutput(parsed.string('output'), ['text', 'json', 'csv']);
-  const names = [
-    'user',
-    'rule',
-    'reason',
-    'enforcement',
-    'decision',
-    'phase',
-    'verb',
-    'resource',
-    'namespace',
-    'name',
-  ] as const;
   refuseSlips(parsed);
   const matches = compileQuery({
-    ...Object.fromEntries(names.map((name) => [name, parsed.string(name)])),
+    ...Object.fromEntries(ofDecisions.map((name) => [name, parsed.string(name)])),
     ...readSpan(parsed, io),
     kind: parsed.string('kind') ?? 'AdmissionRecord',
     exempted: parsed.boolean('exempted'),
@@ -116,6 +118,11 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
 
 /** @throws UsageError for a filter that no record can meet. */
 function refuseSlips(parsed: ParsedFlags): void {
+  const kind = parsed.string('kind') ?? 'AdmissionRecord';
+  const idle =
+    ofDecisions.find((name) => parsed.string(name) !== undefined) ?? (parsed.boolean('exempted') && 'exempted');
+  if (kind !== 'AdmissionRecord' && idle)
+    throw new UsageError(`--${idle} is about decisions, which no ${kind} is: leave one of the two out`);
   for (const [name, known] of Object.entries(values)) {
     const given = parsed.string(name);
     if (given === undefined) continue;
