@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import { type FileOperations, writeAll } from './file-operations.ts';
 import type { LogStart } from './line.ts';
-import { rotatedFiles, stampOf } from './sinks/rotated.ts';
+import { rotatedFiles, tornName } from './sinks/rotated.ts';
 
 /** What a start finds at the end of a log. */
 export interface FoundTail {
@@ -26,7 +26,7 @@ export async function findTail(
   const { size, regular } = await operations.stat(descriptor);
   if (!regular) return { lastLine: undefined, tornTail: null };
   const end = (await lastBreakBefore(operations, descriptor, size)) + 1;
-  const tornTail = end < size ? { bytes: size - end, keptAs: `${path}.torn-${stampOf(nowMs)}` } : null;
+  const tornTail = end < size ? { bytes: size - end, keptAs: tornName(path, nowMs) } : null;
   if (end === 0) return { lastLine: await lastRotatedLine(operations, path), tornTail };
   const start = (await lastBreakBefore(operations, descriptor, end - 1)) + 1;
   return { lastLine: await readRange(operations, descriptor, start, end - 1), tornTail };

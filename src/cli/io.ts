@@ -1,3 +1,5 @@
+import { clip } from '../policy/kube/text.ts';
+
 /** What a command touches of the world, as arguments: tests run commands in-process with their own. */
 export interface CliIo {
   readonly stdout: (text: string) => void;
@@ -29,6 +31,8 @@ export function describeFileError(path: string, error: unknown): string {
     ENOENT: 'no such file',
     EACCES: 'permission denied',
     EISDIR: 'is a directory',
+    Z_BUF_ERROR: 'the compressed file is cut off',
+    Z_DATA_ERROR: 'the compressed file is damaged',
   };
-  return `${path}: ${known[code] ?? (error instanceof Error ? error.message : String(error))}`;
+  return `${clip(path, 4_096)}: ${known[code] ?? (error instanceof Error ? error.message : String(error))}`;
 }

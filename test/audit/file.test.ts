@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FileOperations } from '../../src/audit/file-operations.ts';
@@ -204,7 +204,7 @@ describe('rotation', () => {
 
   it('finishes at the start what a process that was killed had begun', async () => {
     writeFileSync(join(directory, 'audit-20261125T120000.000Z.log'), 'one\n');
-    writeFileSync(join(directory, 'audit-20261125T120000.000Z.log.gz.part'), 'half');
+    writeFileSync(join(directory, 'audit-20261125T120000.000Z.part'), 'half');
     writeFileSync(join(directory, 'audit-20261125T130000.000Z.log'), 'two\n');
     writeFileSync(join(directory, 'audit-20261125T130000.000Z.log.gz'), 'made anew');
     const file = await openFile(path, { compress: true });
@@ -232,6 +232,21 @@ describe('rotation', () => {
     expect(faults).toEqual(['rotate EROFS: injected']);
     expect(content()).toBe('one\ntwo\nthree\n');
     expect(others()).toEqual([]);
+  });
+
+  it('compresses under a name that no pattern for the files of the log matches', async () => {
+    const names: string[] = [];
+    const operations = watched([], (real) => ({
+      compress(from, to) {
+        names.push(basename(to));
+        return real.compress(from, to);
+      },
+    }));
+    const file = await openFile(path, { operations, maxBytes: 1, compress: true });
+    await file.write('one\n');
+    await file.write('two\n');
+    await file.close();
+    expect(names).toEqual([expect.stringMatching(/^audit-[^.]*\.\d{3}Z\.part$/)]);
   });
 
   it('waits for no compression', async () => {

@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -147,9 +149,44 @@ describe('log verify', () => {
     const file = put('a.log', twoBoots().lines.slice(0, -1));
     expect((await runCli(['log', 'verify', file])).code).toBe(0);
     const { code, stdout } = await runCli(['log', 'verify', '--whole', file]);
-    expect([code, stdout.includes('BREAK, truncated: no checkpoint signs its end')]).toEqual([1, true]);
+    expect([code, stdout.includes('BREAK, truncated: it has an end that no checkpoint signs')]).toEqual([1, true]);
     const unsigned = put('b.log', twoBoots({}).lines);
     expect((await runCli(['log', 'verify', '--whole', unsigned])).code).toBe(0);
+  });
+
+  it('takes no checkpoint for a signature over what stands before a boot that links to nothing', async () => {
+    // Whoever holds no key can put a log of their own before one that begins anew.
+    const made = createLog({ key });
+    made.start();
+    for (let i = 0; i < 3; i++) made.decide();
+    made.add({ kind: 'LogStop', time: made.time(), signal: 'SIGTERM', records: 3 });
+    made.start({ apart: true });
+    made.decide();
+    made.stop();
+    const file = put('a.log', made.lines);
+    const { stdout } = await runCli(['log', 'verify', file]);
+    expect(stdout).toMatch(
+      /ended by SIGTERM; 5 lines of it that no checkpoint signs, and the next boot does not link to it/,
+    );
+    expect(JSON.parse((await runCli(['log', 'verify', '-o', 'json', file])).stdout).chains[0].unsigned).toBe(5);
+    const whole = await runCli(['log', 'verify', '--whole', file]);
+    expect([whole.code, whole.stdout.match(/BREAK, truncated: .*/)?.[0]]).toEqual([
+      1,
+      expect.stringMatching(
+        /^BREAK, truncated: boot [0-9a-f]{32}, which the next one does not link to, has an end that no checkpoint signs$/,
+      ),
+    ]);
+  });
+
+  it('takes a line after the orderly end of its boot for one that was put there', async () => {
+    const log = twoBoots();
+    log.decide();
+    const found = /BREAK, inserted: .*a.log line 12 .* it stands after the orderly end of its boot/;
+    for (const more of [() => undefined, () => log.start()]) {
+      more();
+      const { code, stdout } = await runCli(['log', 'verify', put('a.log', log.lines)]);
+      expect([code, stdout]).toEqual([1, expect.stringMatching(found)]);
+    }
   });
 
   it('shows what the log declares as lost, and is no break', async () => {
@@ -169,8 +206,18 @@ describe('log verify', () => {
     const files = [put('a.log', log.lines), put('a.log.gz', gzipSync(log.text())), put('empty.log', '')];
     const { code, stdout } = await runCli(['log', 'verify', ...files]);
     expect(code).toBe(0);
-    expect(stdout).toContain(`${files[1]} begins and ends as ${files[0]}: not read`);
+    expect(stdout).toContain(`${files[1]} is the same as ${files[0]}: not read`);
     expect(stdout).toContain('empty.log is empty');
+  });
+
+  it('reads a file that only begins and ends as another one, and finds what differs between', async () => {
+    const { lines } = twoBoots();
+    const changed = lines.with(3, lines[3]?.replace('"allow"', '"deny"') ?? '');
+    const files = [put('a.log', lines), put('b.log', changed)];
+    for (const given of [files, files.toReversed()]) {
+      const { code, stdout } = await runCli(['log', 'verify', ...given]);
+      expect([code, stdout]).toEqual([1, expect.stringMatching(/BREAK, (inserted|changed): /)]);
+    }
   });
 
   it('answers programs in JSON', async () => {
@@ -181,6 +228,39 @@ describe('log verify', () => {
       good: false,
       chains: [{ replica: 'webhook-0', break: { kind: 'removed', sequence: 4, place: { line: 4 } } }],
     });
+  });
+
+  it('writes names of files in one line, and nothing that moves the cursor of a terminal', async () => {
+    const file = put('audit\u001b[2J\ngood: all.log', twoBoots().lines);
+    const { stdout } = await runCli(['log', 'verify', file, put('e\u001b[2J.log', '')]);
+    expect(stdout).toContain('audit\uFFFD[2J\uFFFDgood: all.log:1');
+    expect(stdout).toContain('e\uFFFD[2J.log is empty');
+    expect(stdout).not.toContain('\u001b');
+    const { stderr } = await runCli(['log', 'verify', `${file}\u001b[2J`]);
+    expect(stderr).toContain('\uFFFD[2J: no such file');
+    expect(stderr).not.toContain('\u001b');
+  });
+
+  it('says what is wrong with a file, and what to give instead', async () => {
+    const log = put('a.log', twoBoots().lines);
+    const { privateKey } = generateKeyPairSync('ed25519');
+    const secret = put('key.pem', privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const cut = put('cut.log.gz', gzipSync(twoBoots().text()).subarray(0, -20));
+    for (const [args, said] of [
+      [
+        [log, '--public-key', secret],
+        'key.pem: holds a private key: give the public one, which "osmo-admission log key" prints',
+      ],
+      [[pipe], 'pipe: is a pipe, and logs are read more than once: write it to a file first'],
+      [[cut], 'cut.log.gz: the compressed file is cut off'],
+    ] as const) {
+      const { code, stderr } = await runCli(['log', 'verify', ...args]);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(said)]);
+    }
+    const { stderr } = await runCli(['log', 'summary', log, '--api-audit', log]);
+    expect(stderr).toContain("a.log:1: is no event of an API server's audit log (audit.k8s.io, one a line)");
   });
 
   it('exits 2 for what it cannot read, naming it', async () => {
@@ -236,6 +316,26 @@ describe('log query', () => {
     ]);
   });
 
+  it('names the policy that came into force, and the exemption that counted', async () => {
+    const digest = 'd'.repeat(64);
+    const other = createLog({ key });
+    other.start();
+    other.add({
+      kind: 'PolicyRecord',
+      time: other.time(),
+      outcome: 'loaded',
+      digest,
+      preset: 'enforce',
+      policyText: 'x',
+    });
+    other.decide({ exemptions: [{ reason: 'backups', rules: ['placement'] }] });
+    const file = put('other.log', other.lines);
+    expect((await runCli(['log', 'query', file, '--kind', 'PolicyRecord'])).stdout).toContain(
+      `loaded; enforce; ${digest}`,
+    );
+    expect((await runCli(['log', 'query', file, '--exempted'])).stdout).toMatch(/; exempt: backups\n$/);
+  });
+
   it('prints them byte for byte as JSON lines', async () => {
     expect(await query('-o', 'json', '--user', 'alice')).toEqual([log.lines[1]]);
   });
@@ -252,6 +352,42 @@ describe('log query', () => {
     const { code, stdout, stderr } = await runCli(['log', 'query', file]);
     expect([code, stdout.split('\n').length - 1]).toEqual([2, 3]);
     expect(stderr).toContain(`${file}:3: is no line of an audit log`);
+  });
+
+  it('refuses a filter that no record can meet: its silence would be taken for evidence', async () => {
+    const file = put('a.log', twoBoots().lines);
+    for (const [flag, value, use] of [
+      ['--decision', 'denied', 'allow, deny, error'],
+      ['--phase', 'validating', 'mutate, validate'],
+      ['--verb', 'CREATE', 'create, update, delete, connect'],
+      ['--enforcement', 'deny', 'enforce, quarantine, warn, audit'],
+      ['--kind', 'Policy*', 'PolicyRecord'],
+    ] as const) {
+      const { code, stderr } = await runCli(['log', 'query', file, flag, value]);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(`${flag} is "${value}": no record says that; use `)]);
+      expect(stderr).toContain(use);
+    }
+    expect((await runCli(['log', 'query', file, '--decision', 'd*'])).stdout).toContain(' deny ');
+    const ofDecisions = await runCli(['log', 'query', file, '--kind', 'LogStart', '--user', 'alice']);
+    expect([ofDecisions.code, ofDecisions.stderr]).toEqual([2, expect.stringContaining('--user is about decisions')]);
+    const february = await runCli(['log', 'query', file, '--since', '2026-02-31']);
+    expect([february.code, february.stderr]).toEqual([2, expect.stringContaining('--since is "2026-02-31"')]);
+  });
+
+  it('hides no record that is forged: not by its time, and writes nothing of it that acts on a terminal or a table', async () => {
+    const [line = ''] = twoBoots().lines.slice(1);
+    const forged = {
+      ...JSON.parse(line),
+      time: 'then\n# all good',
+      user: { username: '＝1+1\u001b[2J\u202E', groups: [] },
+    };
+    const file = put('a.log', [JSON.stringify(forged)]);
+    const { stdout } = await runCli(['log', 'query', file, '--since', '2026-01-01', '-o', 'csv']);
+    expect(stdout.split('\r\n')).toHaveLength(3);
+    expect(stdout).toContain(",'＝1+1\uFFFD[2J\uFFFD,");
+    const summary = await runCli(['log', 'summary', file, '-o', 'markdown']);
+    expect(summary.stdout).toContain('| lines, then\uFFFD\\# all good to then\uFFFD\\# all good | 1 |');
+    expect(summary.stdout).not.toContain('\n# all good');
   });
 
   it('says so when nothing matches, which is no failure', async () => {
@@ -311,6 +447,22 @@ describe('log summary', () => {
       lost: 2,
       unreadableLines: 0,
     });
+  });
+
+  it('says by which policies decisions were made, and of what the log does not tell, that it does not', async () => {
+    const file = put('a.log', log.lines);
+    const all = await runCli(['log', 'summary', file]);
+    const digest: unknown = JSON.parse(log.lines[3] ?? '').policyDigest;
+    expect(all.stdout).toContain(`Decisions, by policy\n  3  ${digest}`);
+    expect(all.stdout).toContain('What the API server did not send\n  not known: no record of it in this time');
+    // Policy and certificate came before: that they are not told of here says nothing.
+    const later = await runCli(['log', 'summary', file, '--since', '2026-11-25T12:00:03Z']);
+    expect(later.stdout).toContain('Policies that came into force\n  no record of it in this time');
+    const compared = createLog({ key });
+    compared.start();
+    compared.add({ kind: 'ConfigurationRecord', time: compared.time(), gaps: [] });
+    const { stdout } = await runCli(['log', 'summary', put('b.log', compared.lines)]);
+    expect(stdout).toContain('What the API server did not send\n  none');
   });
 
   it('is text for people, and Markdown in which no name is markup', async () => {

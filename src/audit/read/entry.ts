@@ -1,3 +1,4 @@
+import { clip } from '../../policy/kube/text.ts';
 import { field, isObject, type JsonObject } from '../../policy/model/read.ts';
 import { hashOf } from '../chain.ts';
 import { type AuditLine, type LineHeader, lineApiVersion } from '../line.ts';
@@ -35,7 +36,7 @@ export interface Line extends Entry {
 }
 
 /** A line of any other kind is none: a checkpoint would be one no more, and nobody would look at its signature. */
-const kinds: ReadonlySet<string> = new Set<AuditLine['kind']>([
+export const lineKinds: ReadonlySet<string> = new Set<AuditLine['kind']>([
   ...(['AdmissionRecord', 'LogStart', 'LogStop', 'PolicyRecord', 'CertificateRecord'] as const),
   ...(['ConfigurationRecord', 'FileRecord', 'GapRecord', 'Checkpoint'] as const),
 ]);
@@ -69,7 +70,7 @@ function parse(bytes: Uint8Array): JsonObject {
 function readHeader(value: JsonObject): Header | undefined {
   const kind = text(value, 'kind');
   const sequence = field(value, 'sequence');
-  if (!kinds.has(kind) || field(value, 'apiVersion') !== lineApiVersion) return undefined;
+  if (!lineKinds.has(kind) || field(value, 'apiVersion') !== lineApiVersion) return undefined;
   if (typeof sequence !== 'number' || !Number.isSafeInteger(sequence) || sequence < 1) return undefined;
   const boot = text(value, 'boot');
   const previous = text(value, 'previous');
@@ -103,5 +104,10 @@ export function objects(value: JsonObject, key: string): readonly JsonObject[] {
 
 /** `audit.log:17`. */
 export function placeText({ file, line }: Place): string {
-  return `${file}:${line}`;
+  return `${fileText(file)}:${line}`;
+}
+
+/** The name of a file for people: whoever can make a file beside the log can name it. */
+export function fileText(file: string): string {
+  return clip(file, 4_096);
 }

@@ -10,6 +10,8 @@ export interface FileEnds {
   readonly last: Entry | undefined;
   /** How many it has. */
   readonly lines: number;
+  /** Hash of its whole text; only where another file begins and ends as it does. */
+  readonly text?: string;
 }
 
 /** Files of one replica, in the order in which they were written. */
@@ -20,20 +22,26 @@ export interface FileChain {
 
 export interface OrderedFiles {
   readonly chains: readonly FileChain[];
-  /** Files that begin and end as another one does: the same, compressed or copied. Not read. */
+  /** Files of the same text as another one, compressed or copied. Not read. */
   readonly twice: readonly { readonly file: string; readonly as: string }[];
   readonly empty: readonly string[];
+}
+
+/** The same for files that begin and end alike: what stands between, their hashes do not say. */
+export function endsOf({ first, last }: FileEnds): string {
+  return `${first?.hash ?? ''} ${last?.hash ?? ''}`;
 }
 
 /** Puts files in order by their links, else by boot and sequence, else by time: rotated ones go by any name, in any order. */
 export function orderFiles(files: readonly FileEnds[]): OrderedFiles {
   const twice: { file: string; as: string }[] = [];
   const seen = new Map<string, string>();
-  const known = files.filter(({ file, first, last }) => {
+  const known = files.filter((ends) => {
+    const { file, first, text = '' } = ends;
     if (first === undefined) return false;
-    const ends = `${first.hash} ${last?.hash ?? ''}`;
-    const as = seen.get(ends);
-    if (as === undefined) seen.set(ends, file);
+    const whole = `${endsOf(ends)} ${text}`;
+    const as = seen.get(whole);
+    if (as === undefined) seen.set(whole, file);
     else twice.push({ file, as });
     return as === undefined;
   });

@@ -40,7 +40,8 @@ export function compileQuery(query: Query): (line: Line) => boolean {
     if (header.kind !== query.kind) return false;
     if (isTimed) {
       const ms = Date.parse(header.time);
-      if (!(ms >= query.fromMs && ms <= query.toMs)) return false;
+      // What bears no time that can be read is left out by none.
+      if (ms < query.fromMs || ms > query.toMs) return false;
     }
     if (header.kind !== 'AdmissionRecord') return true;
     const ref = object(value, 'objectRef');

@@ -31,6 +31,8 @@ export interface Summary {
   /** `validate deny`. */
   readonly decisions: Tally;
   readonly dryRuns: number;
+  /** Digests of the policies that they were made by. */
+  readonly byPolicy: Tally;
   readonly denials: {
     readonly byRule: Tally;
     readonly byReason: Tally;
@@ -43,6 +45,8 @@ export interface Summary {
   readonly policies: readonly PolicyVersion[];
   readonly refusedPolicies: number;
   readonly certificates: Tally;
+  /** How often the log says whether the API server sends what the policy covers; never: nobody knows. */
+  readonly comparisons: number;
   /** Times at which the API server did not send what the policy covers. */
   readonly configurationGaps: Tally;
   readonly noServer: readonly TimeGap[];
@@ -64,19 +68,26 @@ const maxGaps = 1_000;
 /** Sums up lines; each replica's in their order. */
 export function createSummarizer(withEvents: boolean): Summarizer {
   const tallies = {
-    ...{ replicas: createTally(), decisions: createTally(), byRule: createTally(), byReason: createTally() },
+    ...{
+      replicas: createTally(),
+      decisions: createTally(),
+      byPolicy: createTally(),
+      byRule: createTally(),
+      byReason: createTally(),
+    },
     ...{ byUser: createTally(), byNamespace: createTally(), otherFindings: createTally(), exemptions: createTally() },
     ...{ certificates: createTally(), configurationGaps: createTally(), failedOpen: createTally() },
   };
   const policies = new Map<string, { preset: string; from: string; count: number }>();
   const noServer: TimeGap[] = [];
-  const counts = { lines: 0, boots: 0, dryRuns: 0, refusedPolicies: 0, lost: 0 };
+  const counts = { lines: 0, boots: 0, dryRuns: 0, refusedPolicies: 0, comparisons: 0, lost: 0 };
   let [from, to] = ['', ''];
   let before: { readonly replica: string; readonly boot: string; time: string; orderly: boolean } | undefined;
 
   const decision = (value: Line['value']): void => {
     const outcome = text(value, 'decision');
     tallies.decisions.add(`${text(value, 'phase')} ${outcome}`);
+    tallies.byPolicy.add(text(value, 'policyDigest'));
     if (field(value, 'dryRun') === true) counts.dryRuns += 1;
     for (const exemption of objects(value, 'exemptions')) tallies.exemptions.add(text(exemption, 'reason'));
     for (const finding of objects(value, 'findings')) {
@@ -115,6 +126,7 @@ export function createSummarizer(withEvents: boolean): Summarizer {
     CertificateRecord: ({ value }) =>
       tallies.certificates.add(`${text(value, 'outcome')}, good to ${text(value, 'notAfter')}`),
     ConfigurationRecord({ value }) {
+      counts.comparisons += 1;
       for (const gap of objects(value, 'gaps'))
         tallies.configurationGaps.add(`${text(gap, 'where')} ${text(gap, 'message')}`);
     },
@@ -146,7 +158,7 @@ export function createSummarizer(withEvents: boolean): Summarizer {
     },
     summary: () => ({
       ...{ from, to, lines: counts.lines, replicas: tallies.replicas.list(), boots: counts.boots },
-      ...{ decisions: tallies.decisions.list(), dryRuns: counts.dryRuns },
+      ...{ decisions: tallies.decisions.list(), dryRuns: counts.dryRuns, byPolicy: tallies.byPolicy.list() },
       denials: {
         ...{ byRule: tallies.byRule.list(), byReason: tallies.byReason.list() },
         ...{ byUser: tallies.byUser.list(), byNamespace: tallies.byNamespace.list() },
@@ -156,7 +168,12 @@ export function createSummarizer(withEvents: boolean): Summarizer {
         .map(([digest, version]) => ({ digest, ...version }))
         .sort((a, b) => (a.from < b.from ? -1 : 1)),
       ...{ refusedPolicies: counts.refusedPolicies, certificates: tallies.certificates.list() },
-      ...{ configurationGaps: tallies.configurationGaps.list(), noServer, lost: counts.lost },
+      ...{
+        comparisons: counts.comparisons,
+        configurationGaps: tallies.configurationGaps.list(),
+        noServer,
+        lost: counts.lost,
+      },
       failedOpen: withEvents ? tallies.failedOpen.list() : undefined,
     }),
   };

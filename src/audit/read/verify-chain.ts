@@ -5,7 +5,7 @@ import { noHash } from '../line.ts';
 import { isSignedBy, keyIdOf } from '../signing.ts';
 import { type Break, breakAt } from './break.ts';
 import { createChainCheck } from './chain-check.ts';
-import { type Entry, type Line, number, object, type Place, text } from './entry.ts';
+import { type Entry, type Line, number, object, type Place, placeText, text } from './entry.ts';
 
 /** One run of the server, as far as its lines are there. */
 export interface BootReport {
@@ -18,6 +18,8 @@ export interface BootReport {
   readonly keyId: string;
   lines: number;
   decisions: number;
+  /** Lines that no checkpoint signs, of it or of a boot that goes on from it. */
+  unsigned: number;
   /** How it goes on from the boot before. */
   readonly begins: 'first' | 'linked' | 'apart' | 'in the middle';
   /** Whether its LogStart names a line of an earlier boot. */
@@ -49,7 +51,7 @@ export interface ChainReport {
   readonly unchecked: number;
   /** The last one whose signature is good. */
   readonly signed: { readonly place: Place; readonly keyId: string; readonly time: string } | undefined;
-  /** Lines after it. */
+  /** Lines that no checkpoint signs: those after it, and before each boot that links to nothing those after the last one there. */
   readonly unsigned: number;
   readonly found: Break | undefined;
 }
@@ -76,10 +78,16 @@ export function createChainVerifier(trusted: readonly KeyObject[]): ChainVerifie
   let checkpoints = 0;
   let unchecked = 0;
   let signed: ChainReport['signed'];
-  let unsigned = 0;
+  /** Boots that the next checkpoint signs: it says nothing of what stands before a boot that links to nothing. */
+  let open: BootReport[] = [];
+  /** A line after the end of its boot, unless one that comes later shows that it is the end which stands elsewhere. */
+  let afterEnd: Break | undefined;
 
   const start = (line: Line, before: Line | undefined): Break | undefined => {
-    boots.push(bootOf(line, before));
+    const boot = bootOf(line, before);
+    boots.push(boot);
+    if (boot.begins === 'apart') open = [];
+    open.push(boot);
     if (line.header.kind !== 'LogStart') return undefined;
     cluster = text(line.value, 'cluster');
     if (trusted.length === 0) {
@@ -106,7 +114,7 @@ export function createChainVerifier(trusted: readonly KeyObject[]): ChainVerifie
     }
     if (key === undefined) return breakAt('unknown key', line, `it is signed with key ${keyId}, which is not trusted`);
     if (!isSignedBy(key, line.value)) {
-      const since = signed === undefined ? 'the beginning' : `${signed.place.file}:${signed.place.line}`;
+      const since = signed === undefined ? 'the beginning' : placeText(signed.place);
       return breakAt(
         'wrong signature',
         line,
@@ -114,18 +122,27 @@ export function createChainVerifier(trusted: readonly KeyObject[]): ChainVerifie
       );
     }
     signed = { place: line.place, keyId, time: line.header.time };
-    unsigned = 0;
+    for (const boot of open) boot.unsigned = 0;
+    open = open.slice(-1);
     return undefined;
   };
 
   const accept = (line: Line, before: Line | undefined): Break | undefined => {
     lines += 1;
-    unsigned += 1;
     const { boot, kind, time } = line.header;
-    const wrong = boots.at(-1)?.boot === boot ? undefined : start(line, before);
+    const wrong = boots.at(-1)?.boot === boot ? undefined : (afterEnd ?? start(line, before));
     const current = boots.at(-1);
     if (current !== undefined) {
+      // A server that has said that it ends signs that, and says no more.
+      if (current.stopped !== '' && kind !== 'Checkpoint') {
+        afterEnd ??= breakAt(
+          'inserted',
+          line,
+          'it stands after the orderly end of its boot, as nothing but a checkpoint does',
+        );
+      }
       current.lines += 1;
+      current.unsigned += 1;
       current.to = time;
       if (kind === 'AdmissionRecord') current.decisions += 1;
       if (kind === 'LogStop') current.stopped = text(line.value, 'signal') || 'an orderly stop';
@@ -138,7 +155,8 @@ export function createChainVerifier(trusted: readonly KeyObject[]): ChainVerifie
   return {
     feed: (entry) => void check.feed(entry),
     end() {
-      const found = check.end();
+      const found = check.end() ?? afterEnd;
+      const unsigned = boots.reduce((sum, boot) => sum + boot.unsigned, 0);
       return { cluster, boots, lines, lost, checkpoints, unchecked, signed, unsigned, found };
     },
   };
@@ -167,6 +185,7 @@ function bootOf({ header, value, place }: Line, before: Line | undefined): BootR
     keyId: text(value, 'keyId'),
     lines: 0,
     decisions: 0,
+    unsigned: 0,
     begins: !isStart
       ? 'in the middle'
       : header.previous === before?.hash

@@ -15,6 +15,20 @@ export function rotatedName(path: string, ms: number): string {
   return join(dirname(path), `${basename(path, extension)}-${stampOf(ms)}${extension}`);
 }
 
+/*
+ * Pieces are no logs, and whoever reads a log by the pattern `audit*.log*` must not read them: they bear no `.log`.
+ */
+
+/** Where what a writer left of a line is kept: `audit.torn-20261125T120000.000Z`. */
+export function tornName(path: string, ms: number): string {
+  return join(dirname(path), `${basename(path, extname(path))}.torn-${stampOf(ms)}`);
+}
+
+/** What a rotated file is compressed into before it has its name: `audit-20261125T120000.000Z.part`. */
+function partName(path: string, rotated: string): string {
+  return `${basename(rotated, extname(path))}.part`;
+}
+
 /** The rotated files of a log among the names of its folder, oldest first. One that was being compressed counts once, as it was. */
 export function rotatedFiles(path: string, names: readonly string[]): readonly string[] {
   const extension = extname(path);
@@ -59,7 +73,7 @@ export async function tidy(path: string, { operations, keep, compress, onFault }
     files = rotatedFiles(path, names);
     // What a process that was killed has left half compressed.
     for (const name of names) {
-      const whole = name.replace(/\.gz\.part$/, '');
+      const whole = name.replace(/\.part$/, extname(path));
       if (whole !== name && rotatedFiles(path, [whole]).length === 1) await operations.remove(join(folder, name));
     }
   });
@@ -70,8 +84,9 @@ export async function tidy(path: string, { operations, keep, compress, onFault }
     if (name.endsWith('.gz')) continue;
     const file = join(folder, name);
     await attempt('compress', async () => {
-      await operations.compress(file, `${file}.gz.part`);
-      await operations.rename(`${file}.gz.part`, `${file}.gz`);
+      const part = join(folder, partName(path, name));
+      await operations.compress(file, part);
+      await operations.rename(part, `${file}.gz`);
       await operations.syncFolderOf(file);
       await operations.remove(file);
     });

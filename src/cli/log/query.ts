@@ -1,14 +1,38 @@
-import type { Line } from '../../audit/read/entry.ts';
+import { type Line, lineKinds } from '../../audit/read/entry.ts';
 import { columns, compileQuery, detailOf, findingsText, rowOf } from '../../audit/read/query.ts';
+import { compileGlob } from '../../policy/kube/glob.ts';
 import { clip } from '../../policy/kube/text.ts';
-import { describeFlags, type Flags, helpFlag, parseFlags } from '../flags.ts';
-import { type CliIo, exitCodes } from '../io.ts';
+import { describeFlags, type Flags, helpFlag, type ParsedFlags, parseFlags } from '../flags.ts';
+import { type CliIo, exitCodes, UsageError } from '../io.ts';
 import { csvRow } from './csv.ts';
 import { count, plural, readOutput } from './output.ts';
 import { readSpan, timeFlags } from './times.ts';
 import { createBadLines, eachLine, openLog } from './walk.ts';
 
 const filter = (value: string, help: string): Flags[string] => ({ type: 'string', value, help });
+
+/** What records can say there: a filter that none can meet is a slip, and its silence no evidence. */
+const values: Readonly<Record<string, readonly string[]>> = {
+  enforcement: ['enforce', 'quarantine', 'warn', 'audit'],
+  decision: ['allow', 'deny', 'error'],
+  phase: ['mutate', 'validate'],
+  verb: ['create', 'update', 'delete', 'connect'],
+  kind: [...lineKinds],
+};
+
+/** Filters that only decisions can meet. */
+const ofDecisions = [
+  'user',
+  'rule',
+  'reason',
+  'enforcement',
+  'decision',
+  'phase',
+  'verb',
+  'resource',
+  'namespace',
+  'name',
+];
 
 const flags: Flags = {
   ...timeFlags,
@@ -67,20 +91,9 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
     return exitCodes.ok;
   }
   const format = readOutput(parsed.string('output'), ['text', 'json', 'csv']);
-  const names = [
-    'user',
-    'rule',
-    'reason',
-    'enforcement',
-    'decision',
-    'phase',
-    'verb',
-    'resource',
-    'namespace',
-    'name',
-  ] as const;
+  refuseSlips(parsed);
   const matches = compileQuery({
-    ...Object.fromEntries(names.map((name) => [name, parsed.string(name)])),
+    ...Object.fromEntries(ofDecisions.map((name) => [name, parsed.string(name)])),
     ...readSpan(parsed, io),
     kind: parsed.string('kind') ?? 'AdmissionRecord',
     exempted: parsed.boolean('exempted'),
@@ -103,6 +116,22 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
   return bad.count() > 0 ? exitCodes.failed : exitCodes.ok;
 }
 
+/** @throws UsageError for a filter that no record can meet. */
+function refuseSlips(parsed: ParsedFlags): void {
+  const kind = parsed.string('kind') ?? 'AdmissionRecord';
+  const idle =
+    ofDecisions.find((name) => parsed.string(name) !== undefined) ?? (parsed.boolean('exempted') && 'exempted');
+  if (kind !== 'AdmissionRecord' && idle)
+    throw new UsageError(`--${idle} is about decisions, which no ${kind} is: leave one of the two out`);
+  for (const [name, known] of Object.entries(values)) {
+    const given = parsed.string(name);
+    if (given === undefined) continue;
+    // A kind is no pattern.
+    if (name === 'kind' ? known.includes(given) : known.some(compileGlob(given))) continue;
+    throw new UsageError(`--${name} is ${JSON.stringify(given)}: no record says that; use ${known.join(', ')}`);
+  }
+}
+
 /** One line, for people. */
 function textOf(line: Line): string {
   const [
@@ -119,12 +148,18 @@ function textOf(line: Line): string {
     resource = '',
     namespace = '',
     name = '',
+    ,
+    ,
+    exemptions = '',
+    digest = '',
   ] = rowOf(line);
-  if (line.header.kind !== 'AdmissionRecord')
-    return `${clip(`${time} ${replica} ${sequence} ${kind} ${detailOf(line.value)}`, maxText)}\n`;
+  if (line.header.kind !== 'AdmissionRecord') {
+    const detail = [detailOf(line.value), digest].filter((part) => part !== '').join('; ');
+    return `${clip(`${time} ${replica} ${sequence} ${kind} ${detail}`, maxText)}\n`;
+  }
   const object = namespace === '' ? name : `${namespace}/${name}`;
   const findings = findingsText(line.value);
-  return `${clip(`${time} ${decision} ${phase} ${verb} ${resource} ${object || '(no name)'} by ${user}${findings === '' ? '' : `: ${findings}`}`, maxText)}\n`;
+  return `${clip(`${time} ${decision} ${phase} ${verb} ${resource} ${object || '(no name)'} by ${user}${findings === '' ? '' : `: ${findings}`}${exemptions === '' ? '' : `; exempt: ${exemptions}`}`, maxText)}\n`;
 }
 
 const maxText = 2_000;

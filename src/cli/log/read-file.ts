@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { type Entry, readEntry } from '../../audit/read/entry.ts';
 import type { FileEnds } from '../../audit/read/order-files.ts';
@@ -19,15 +20,27 @@ const chunkBytes = 64 * 1024;
 export async function* readLines(file: string, onBytes: OnBytes): AsyncGenerator<readonly RawLine[]> {
   const splitter = createLineSplitter();
   try {
-    for await (const chunk of await openText(file, onBytes)) yield splitter.push(chunk);
+    for await (const chunk of textOf(file, onBytes)) yield splitter.push(chunk);
     yield splitter.end();
   } catch (error) {
     if (error instanceof LineTooLongError) throw new UsageError(`${file}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** @throws UsageError that names the file. */
+async function* textOf(file: string, onBytes: OnBytes): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of await openText(file, onBytes)) yield chunk;
+  } catch (error) {
     throw new UsageError(describeFileError(file, error));
   }
 }
 
 async function openText(file: string, onBytes: OnBytes): Promise<AsyncIterable<Buffer>> {
+  // A pipe can be read once, and opening one waits for whoever writes.
+  if ((await stat(file)).isFIFO())
+    throw new Error('is a pipe, and logs are read more than once: write it to a file first');
   const zipped = await isGzip(file);
   const bytes = createReadStream(file, { highWaterMark: chunkBytes });
   bytes.on('data', (chunk) => onBytes(chunk.length));
@@ -46,6 +59,13 @@ async function isGzip(file: string): Promise<boolean> {
   } finally {
     await handle.close();
   }
+}
+
+/** Hex SHA-256 of a file's text, whether it is compressed or not. */
+export async function hashText(file: string, onBytes: OnBytes): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of textOf(file, onBytes)) hash.update(chunk);
+  return hash.digest('hex');
 }
 
 /** The first and the last whole line of a file. */

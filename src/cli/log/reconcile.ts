@@ -9,7 +9,7 @@ import { readOutput } from './output.ts';
 import { reconciliationObject, renderReconciliation } from './render-reconcile.ts';
 import { createScopes, type Scopes } from './scopes.ts';
 import { readSpan, timeFlags } from './times.ts';
-import { type BadLines, createBadLines, eachLine, type LogFiles, openLog } from './walk.ts';
+import { apiEventText, type BadLines, createBadLines, eachLine, type LogFiles, openLog } from './walk.ts';
 
 const flags: Flags = {
   'api-audit': {
@@ -109,7 +109,7 @@ export async function reconcileFiles(given: Reconciling): Promise<Reconciliation
     if (learns) scopes.learn(line);
   });
   await eachEvent(apiFiles, log, (event, where) => {
-    if (event === 'bad') bad.add(where);
+    if (event === 'bad') bad.add(where, apiEventText);
     else reconciler.event(event, scopes.at(event.receivedMs));
   });
   await eachLine(log, { ...bad, add: () => undefined }, reconciler.recordAgain);

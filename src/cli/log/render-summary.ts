@@ -10,6 +10,9 @@ interface Section {
   readonly none: string;
 }
 
+/** Of records that are written when something changes: it may have been so before. */
+const notHere = 'no record of it in this time';
+
 /** More rows are counted; JSON has them all. */
 const maxRows = 20;
 
@@ -33,7 +36,7 @@ export function renderMarkdown(summary: Summary): string {
       ...(lines.length === 0 ? [`${none}.`] : ['| What | How many |', '| --- | ---: |', ...lines]),
     ].join('\n');
   });
-  return `# Admission audit log, ${summary.from} to ${summary.to}\n\n${sections.join('\n\n')}\n`;
+  return `# Admission audit log, ${escaped(summary.from)} to ${escaped(summary.to)}\n\n${sections.join('\n\n')}\n`;
 }
 
 function sectionsOf(summary: Summary): readonly Section[] {
@@ -52,6 +55,7 @@ function sectionsOf(summary: Summary): readonly Section[] {
     },
     section('Lines by replica', summary.replicas),
     section('Decisions, by phase', summary.decisions),
+    section('Decisions, by policy', summary.byPolicy),
     section('Denials by rule', denials.byRule),
     section('Denials by reason', denials.byReason),
     section('Denials by user', denials.byUser),
@@ -59,7 +63,7 @@ function sectionsOf(summary: Summary): readonly Section[] {
     section('Findings that denied nothing', summary.otherFindings),
     section('Exemptions used', summary.exemptions),
     {
-      title: 'Policies in force',
+      title: 'Policies that came into force',
       rows: [
         ...policies
           .slice(0, maxRows)
@@ -69,10 +73,14 @@ function sectionsOf(summary: Summary): readonly Section[] {
           ]),
         ...(summary.refusedPolicies === 0 ? [] : [['refused', count(summary.refusedPolicies)] as const]),
       ],
-      none: 'the log holds none',
+      none: notHere,
     },
-    section('Certificates', summary.certificates, 'the log holds none'),
-    section('What the API server did not send', summary.configurationGaps),
+    section('Certificates', summary.certificates, notHere),
+    section(
+      'What the API server did not send',
+      summary.configurationGaps,
+      summary.comparisons === 0 ? `not known: ${notHere}` : 'none',
+    ),
     {
       title: 'No server between two boots of a replica',
       rows: noServer

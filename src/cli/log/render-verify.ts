@@ -1,4 +1,4 @@
-import { type Place, placeText } from '../../audit/read/entry.ts';
+import { fileText, type Place, placeText } from '../../audit/read/entry.ts';
 import type { OrderedFiles } from '../../audit/read/order-files.ts';
 import type { BootReport, ChainReport } from '../../audit/read/verify-chain.ts';
 import { clip } from '../../policy/kube/text.ts';
@@ -21,8 +21,8 @@ export interface Verification extends Pick<OrderedFiles, 'twice' | 'empty'> {
 export function renderVerification({ chains, twice, empty, trusted }: Verification): string {
   const parts = chains.map((chain) => chainText(chain).join('\n'));
   const notes = [
-    ...twice.map(({ file, as }) => `${file} begins and ends as ${as}: not read`),
-    ...empty.map((file) => `${file} is empty`),
+    ...twice.map(({ file, as }) => `${fileText(file)} is the same as ${fileText(as)}: not read`),
+    ...empty.map((file) => `${fileText(file)} is empty`),
   ];
   if (notes.length > 0) parts.push(notes.join('\n'));
   parts.push(verdict(chains, trusted));
@@ -34,7 +34,7 @@ function chainText(chain: VerifiedChain): readonly string[] {
   const of = cluster === '' ? '' : ` of cluster ${shown(cluster)}`;
   return [
     `replica ${shown(replica) || '(no name)'}${of}: ${plural(lines, 'line')} in ${plural(files.length, 'file')}`,
-    ...boots.flatMap((boot, index) => bootText(boot, boots[index - 1])),
+    ...boots.flatMap((boot, index) => bootText(boot, boots[index - 1], boots[index + 1])),
     ...lost.map(
       (entry) =>
         `  lost: ${plural(entry.lost, 'line')} from ${shown(entry.from)} to ${shown(entry.to)}, as ${placeText(entry.place)} declares: ${shown(entry.why)}`,
@@ -50,7 +50,7 @@ function chainText(chain: VerifiedChain): readonly string[] {
   ];
 }
 
-function bootText(boot: BootReport, before: BootReport | undefined): readonly string[] {
+function bootText(boot: BootReport, before: BootReport | undefined, after: BootReport | undefined): readonly string[] {
   const { begins, place, from, to, lines, decisions, stopped, tornBytes } = boot;
   const gap = before === undefined ? [] : [`  no server: ${shown(before.to)} to ${shown(from)}${apart(boot)}`];
   const beginning =
@@ -60,7 +60,7 @@ function bootText(boot: BootReport, before: BootReport | undefined): readonly st
     tornBytes === 0 ? '' : `; it found ${plural(tornBytes, 'byte')} of an unfinished line, and kept them aside`;
   return [
     ...gap,
-    `  boot ${shown(boot.boot)}: ${shown(from)} to ${shown(to)}, ${plural(lines, 'line')}, ${plural(decisions, 'decision')}, from ${placeText(place)}${beginning}${goesOn}${torn}; ${ending(stopped)}`,
+    `  boot ${shown(boot.boot)}: ${shown(from)} to ${shown(to)}, ${plural(lines, 'line')}, ${plural(decisions, 'decision')}, from ${placeText(place)}${beginning}${goesOn}${torn}; ${ending(stopped)}${left(boot, after)}`,
   ];
 }
 
@@ -68,18 +68,29 @@ function apart({ begins }: BootReport): string {
   return begins === 'apart' ? ', and the next boot found no log: what was written meanwhile is not known' : '';
 }
 
+/** What no later checkpoint will sign, since nothing goes on from it. */
+function left({ unsigned }: BootReport, after: BootReport | undefined): string {
+  if (after?.begins !== 'apart' || unsigned === 0) return '';
+  return `; ${plural(unsigned, 'line')} of it that no checkpoint signs, and the next boot does not link to it`;
+}
+
 function ending(stopped: string): string {
   return stopped === '' ? 'no orderly end: it runs, was killed, or its end was cut off' : `ended by ${shown(stopped)}`;
 }
 
-function signedText({ signed, unsigned, checkpoints, unchecked, lines }: ChainReport): string {
+function signedText({ signed, boots, checkpoints, unchecked, lines }: ChainReport): string {
   if (checkpoints === 0) return 'nothing is signed';
   if (unchecked > 0) return `${plural(unchecked, 'checkpoint')} not checked: the key is not there, give --public-key`;
   if (signed === undefined) return `none of ${plural(lines, 'line')} is signed`;
+  const linked = boots.slice(
+    Math.max(
+      0,
+      boots.findLastIndex(({ begins }) => begins === 'apart'),
+    ),
+  );
+  const after = linked.reduce((sum, { unsigned }) => sum + unsigned, 0);
   const rest =
-    unsigned === 0
-      ? 'to the end'
-      : `${plural(unsigned, 'line')} after it ${unsigned === 1 ? 'is' : 'are'} not signed yet`;
+    after === 0 ? 'to the end' : `${plural(after, 'line')} after it ${after === 1 ? 'is' : 'are'} not signed yet`;
   return `signed up to ${placeText(signed.place)}, ${shown(signed.time)}, with key ${shown(signed.keyId)}: ${rest}`;
 }
 
@@ -95,7 +106,7 @@ function verdict(chains: readonly VerifiedChain[], trusted: boolean): string {
 }
 
 function where({ file, line, offset }: Place): string {
-  return `${file} line ${count(line)} (byte ${count(offset)})`;
+  return `${fileText(file)} line ${count(line)} (byte ${count(offset)})`;
 }
 
 /** Text of a file that may be forged. */

@@ -5,7 +5,7 @@ import { eachEvent } from './events.ts';
 import { plural, readOutput } from './output.ts';
 import { renderMarkdown, renderText } from './render-summary.ts';
 import { readSpan, timeFlags } from './times.ts';
-import { createBadLines, eachLine, openLog } from './walk.ts';
+import { apiEventText, createBadLines, eachLine, openLog } from './walk.ts';
 
 const flags: Flags = {
   'api-audit': {
@@ -47,12 +47,13 @@ export async function summarizeLog(args: readonly string[], io: CliIo): Promise<
   const log = await openLog(parsed.positionals, io, { more: apiFiles });
   const bad = createBadLines(io, log.progress);
   const summarizer = createSummarizer(apiFiles.length > 0);
-  const isIn = (ms: number): boolean => ms >= fromMs && ms <= toMs;
+  // What bears no time that can be read is left out by none.
+  const isIn = (ms: number): boolean => !(ms < fromMs || ms > toMs);
   await eachLine(log, bad, (line) => {
     if (isIn(Date.parse(line.header.time))) summarizer.line(line);
   });
   await eachEvent(apiFiles, log, (event, where) => {
-    if (event === 'bad') bad.add(where);
+    if (event === 'bad') bad.add(where, apiEventText);
     else if (isIn(event.receivedMs)) summarizer.event(event);
   });
   log.progress.clear();

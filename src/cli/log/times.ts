@@ -26,6 +26,9 @@ function readTime(name: string, parsed: ParsedFlags, io: CliIo): number | undefi
   const ms = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(given)
     ? Date.parse(given)
     : Number.NaN;
-  if (Number.isNaN(ms)) throw new UsageError(`--${name} is ${JSON.stringify(given)}: give a time ${help}`);
+  // Date.parse takes 31 February for 3 March.
+  const day = given.slice(0, 10);
+  if (Number.isNaN(ms) || !new Date(`${day}T00:00Z`).toISOString().startsWith(day))
+    throw new UsageError(`--${name} is ${JSON.stringify(given)}: give a time ${help}`);
   return ms;
 }

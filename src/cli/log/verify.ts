@@ -89,21 +89,29 @@ export async function verifyChains(
   return chains;
 }
 
-/** What is missing at either end of a log that should be whole. */
-function missingEnds({ boots, unsigned }: ChainReport): readonly string[] {
-  const [first, last] = [boots[0], boots.at(-1)];
+/** What is missing at the ends of a log that should be whole. A boot that links to nothing says nothing of what stands before it. */
+function missingEnds({ boots }: ChainReport): readonly string[] {
+  const [first] = boots;
   const ends: string[] = [];
   if (first !== undefined && first.begins !== 'first') ends.push('what came before its first line is not there');
   if (first?.begins === 'first' && first.goesOn) ends.push('its first boot goes on from a line that is not there');
-  if (last !== undefined && last.stopped === '') ends.push('it has no orderly end');
-  // A server that signs does so once more when it ends in order.
-  else if (last !== undefined && last.keyId !== '' && unsigned > 0) ends.push('no checkpoint signs its end');
+  boots.forEach((boot, index) => {
+    const next = boots[index + 1];
+    if (next !== undefined && next.begins !== 'apart') return;
+    const which = next === undefined ? 'it' : `boot ${boot.boot}, which the next one does not link to,`;
+    if (boot.stopped === '') ends.push(`${which} has no orderly end`);
+    // A server that signs does so once more when it ends in order.
+    else if (boot.keyId !== '' && boot.unsigned > 0) ends.push(`${which} has an end that no checkpoint signs`);
+  });
   return ends;
 }
 
 /** @throws UsageError for a file that holds no Ed25519 key. */
 export async function loadPublicKey(file: string): Promise<KeyObject> {
   const pem = await readText(file);
+  if (pem.includes('PRIVATE KEY')) {
+    throw new UsageError(`${file}: holds a private key: give the public one, which "osmo-admission log key" prints`);
+  }
   let key: KeyObject;
   try {
     key = createPublicKey(pem);

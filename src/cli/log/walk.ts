@@ -1,8 +1,8 @@
 import { type Entry, isLine, type Line, placeText, readEntry } from '../../audit/read/entry.ts';
-import { type OrderedFiles, orderFiles } from '../../audit/read/order-files.ts';
+import { endsOf, type FileEnds, type OrderedFiles, orderFiles } from '../../audit/read/order-files.ts';
 import { type CliIo, UsageError } from '../io.ts';
 import { createProgress, type Progress } from './progress.ts';
-import { readEnds, readLines } from './read-file.ts';
+import { hashText, readEnds, readLines } from './read-file.ts';
 
 /** The files of a log, in the order in which they were written. */
 export interface LogFiles extends OrderedFiles {
@@ -24,8 +24,14 @@ export async function openLog(
   if (files.length === 0) throw new UsageError('give the files of the audit log, rotated and compressed ones too');
   const unique = [...new Set(files)];
   const progress = createProgress([...Array.from({ length: passes + 1 }, () => unique).flat(), ...more], io);
-  const ends = [];
+  const ends: FileEnds[] = [];
   for (const file of unique) ends.push(await readEnds(file, progress.add));
+  const alike = Map.groupBy(ends, endsOf);
+  for (const [index, each] of ends.entries()) {
+    if ((alike.get(endsOf(each))?.length ?? 0) > 1) {
+      ends[index] = { ...each, text: await hashText(each.file, progress.add) };
+    }
+  }
   return { ...orderFiles(ends), progress, lines: ends.reduce((sum, { lines }) => sum + lines, 0) };
 }
 
@@ -53,9 +59,13 @@ export async function eachLine(log: LogFiles, bad: BadLines, take: (line: Line) 
 }
 
 export interface BadLines {
-  add(where: string): void;
+  /** @param what it should be. */
+  add(where: string, what?: string): void;
   count(): number;
 }
+
+/** What lines of the API server's log should be. */
+export const apiEventText = "event of an API server's audit log (audit.k8s.io, one a line)";
 
 /** More are only counted. */
 const maxNamed = 20;
@@ -64,10 +74,10 @@ const maxNamed = 20;
 export function createBadLines(io: CliIo, progress: Progress): BadLines {
   let count = 0;
   return {
-    add(where) {
+    add(where, what = 'line of an audit log') {
       count += 1;
       if (count <= maxNamed + 1) progress.clear();
-      if (count <= maxNamed) io.stderr(`osmo-admission: ${where}: is no line of an audit log\n`);
+      if (count <= maxNamed) io.stderr(`osmo-admission: ${where}: is no ${what}\n`);
       if (count === maxNamed + 1) io.stderr('osmo-admission: more such lines follow; they are counted\n');
     },
     count: () => count,
