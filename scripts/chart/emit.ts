@@ -139,6 +139,39 @@ there (RBAC knows no name at creation), and to patch the two webhook configurati
 Each right is given while something uses it: templates/rbac.yaml names what. With \`policy.rules.node-quarantine.enforcement: off\` the server cannot patch nodes, so it cannot take marks away either: where nodes bear marks,
 set \`audit\` first, wait until \`osmo_admission_quarantined_nodes\` is 0, then \`off\`. A policy without \`deviceClasses\` lists no claims, \`podSearch: false\` no pods.
 
+Nothing is granted that is not used: a test holds the rights of the account, one by one, against what the API server's audit log has of it, also with each feature off, and those of the Job at the end.
+
+## Who may call
+
+With \`networkPolicy.apiServerCIDRs\` only those addresses reach the port. With \`clientVerification\` each record says whether the caller showed a client certificate of the API server, and \`clientVerification.required\` refuses who does not. Tell the API
+servers to show one first ([docs/operations.md](../../docs/operations.md#who-may-call)); the user's name there is \`osmo-admission-webhook.<namespace>.svc\`. A change of \`caBundle\`, or of your ConfigMap, reaches the running servers as a file.
+
+## OpenShift
+
+Its security context constraints give each namespace a range of users and groups, and the pods take theirs: nothing is to be set. The image runs as any user with group 0, its root is read-only, and the volume of \`audit.file\` is written through \`fsGroup\`; there set
+\`podSecurityContext.fsGroup\` to a group of the namespace's range (annotation \`openshift.io/sa.scc.supplemental-groups\`), since the chart's own 65532 is outside it.
+
+## Alerts
+
+\`metrics.prometheusRule.enabled\` makes them. Each one's annotations say what it means and which section of the docs to read.
+
+| Alert | Severity | When |
+| --- | --- | --- |
+| \`OsmoAdmissionAway\` | critical | Prometheus has seen no replica for 5 minutes |
+| \`OsmoAdmissionCertificateExpires\` | critical | some replica's serving certificate has less than \`certificateDays\` days left, for 15 minutes |
+| \`OsmoAdmissionConfigurationGaps\` | critical | the API server does not send what the policy covers, for 5 minutes |
+| \`OsmoAdmissionAuditFailing\` | critical | a sink does not take records now, or a record was lost within 15 minutes |
+| \`OsmoAdmissionAuditFaults\` | warning | something failed about the audit file within 15 minutes, without losing a record |
+| \`OsmoAdmissionNodesStale\` | warning | some replica's nodes have not been confirmed, for 5 minutes |
+| \`OsmoAdmissionPolicyRefused\` | warning | some replica refuses the policy file |
+| \`OsmoAdmissionCertificateRefused\` | warning | a new serving certificate was refused within 15 minutes, for 5 minutes |
+| \`OsmoAdmissionClientAuthoritiesRefused\` | warning | with \`clientVerification\`: a new file of authorities was refused within 15 minutes, for 5 minutes |
+| \`OsmoAdmissionCallersUnverified\` | warning, critical where \`required\` | with \`clientVerification\`: a review within 15 minutes came from a caller that is not verified |
+| \`OsmoAdmissionUndecided\` | warning | a review within 15 minutes was not answered |
+| \`OsmoNodesRefused\` | warning | a node was refused at least twice within 15 minutes; its kubelet tries again by itself |
+| \`OsmoNodesMarked\` | warning | a node has borne the mark for \`nodesMarkedFor\` |
+| \`OsmoNodesViolate\` | warning | a node that is not marked has violated the guide for \`nodesMarkedFor\` |
+
 ## Upgrades
 
 A change of \`policy\` reaches the running servers as a file (up to 90 seconds), and the webhook configurations and rights at once; no pod restarts. Changing \`audit.file.enabled\` replaces the Deployment by a StatefulSet or back:

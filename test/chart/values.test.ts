@@ -385,6 +385,9 @@ describe('what stands around it', () => {
       expect(sections, alert).toContain(section);
     }
     expect(JSON.stringify(alerts)).toContain('{{ $labels.reason }}');
+    const readme = readFileSync(join(chart, 'README.md'), 'utf8');
+    const listed = [...readme.matchAll(/^\| `(Osmo\w+)` \| (\w+)/gm)].map(([, name, severity]) => [name, severity]);
+    expect(alerts.map(({ alert, labels }) => [alert, labels.severity])).toEqual(listed);
   });
 
   it('alerts on callers only where they are verified, and more loudly where that is required', async () => {

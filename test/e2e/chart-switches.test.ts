@@ -173,23 +173,25 @@ describe('the alerts', () => {
       return samples.some((line) => line.startsWith('osmo_admission_quarantine_reported_nodes '));
     });
     const unmatched = (Array.isArray(alerts) ? alerts : []).flatMap(({ alert, expr }) =>
-      matchersOf(expr)
-        .filter((needed) => !samples.some((line) => needed.every((part) => line.includes(part))))
-        .map((needed) => `${alert}: ${needed.join(' ')}`),
+      samplesIn(expr)
+        .filter(({ name, labels }) => !samples.some((line) => isSampleOf(line, name, labels)))
+        .map(({ name, labels }) => `${alert}: ${name}{${labels.join()}}`),
     );
     expect(unmatched).toEqual([]);
   });
 });
 
-/** What some sample must hold for each metric that an expression names: its name, the labels that it selects, and those that it is summed by. */
-function matchersOf(expression: string): readonly (readonly string[])[] {
+/** Each metric that an expression names, with the labels that it selects and those that it is summed by. */
+function samplesIn(expression: string): readonly { readonly name: string; readonly labels: readonly string[] }[] {
   const by = [...expression.matchAll(/by \((\w+)\)/g)].map(([, label]) => `${label}="`);
-  return [...expression.matchAll(/(osmo_admission_\w+)(?:\{(.*?)\})?/g)].map(([, name = '', selected = '']) => [
+  return [...expression.matchAll(/(osmo_admission_\w+)(?:\{(.*?)\})?/g)].map(([, name = '', selected = '']) => ({
     name,
-    ...selected.split(', ').filter((label) => label !== ''),
-    ...by,
-  ]);
+    labels: [...selected.split(', ').filter((label) => label !== ''), ...by],
+  }));
 }
+
+const isSampleOf = (line: string, name: string, labels: readonly string[]): boolean =>
+  (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) && labels.every((label) => line.includes(label));
 
 describe('uninstalling', () => {
   it('runs its Job as that user there, too', async () => {

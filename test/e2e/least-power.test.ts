@@ -363,6 +363,18 @@ describe('with every feature on', { timeout: 120_000 }, () => {
     expect(body.message).toContain('violates PodSecurity "restricted');
   });
 
+  it('runs as the image’s own user where no value names one, who has no capability and cannot write its root', async () => {
+    const { body } = await plane.api.send('GET', ownPath('pods', podName()));
+    expect(body.spec.securityContext).toEqual({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+    const proc = `/proc/${agent.pid(podName())}`;
+    const status = readFileSync(`${proc}/status`, 'utf8');
+    expect(status).toMatch(/^Uid:(\t65532){4}$/m);
+    expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+    for (const set of ['CapPrm', 'CapEff', 'CapInh', 'CapAmb'])
+      expect(status).toMatch(new RegExp(`^${set}:\\t0+$`, 'm'));
+    expect(readFileSync(`${proc}/mountinfo`, 'utf8')).toMatch(/^\d+ \d+ \S+ \S+ \/ ro,/m);
+  });
+
   it('kubectl lists for the account what is granted, and beside that what it lists for every account', async () => {
     const others = await listedFor(`system:serviceaccount:${namespace}:default`);
     const here = all
