@@ -171,16 +171,16 @@ export const values: Values = {
   metrics: group('Metrics and alerts, for Prometheus.', {
     service: group('A Service for the port of health and metrics.', {
       enabled: flag(false, 'Make the Service. A ServiceMonitor brings it along.'),
-      annotations: strings('Annotations of the Service.'),
+      annotations: strings('Annotations of the Service for metrics.'),
     }),
     serviceMonitor: group('A ServiceMonitor of the Prometheus operator.', {
       enabled: flag(false, 'Make the ServiceMonitor.'),
-      labels: strings('Labels by which your Prometheus finds it.'),
+      labels: strings('Labels by which your Prometheus finds the ServiceMonitor.'),
       interval: text('30s', 'How often Prometheus scrapes.', interval),
     }),
     prometheusRule: group('Alerts as a PrometheusRule of the Prometheus operator.', {
       enabled: flag(false, 'Make the PrometheusRule.'),
-      labels: strings('Labels by which your Prometheus finds it.'),
+      labels: strings('Labels by which your Prometheus finds the PrometheusRule.'),
       docsUrl: text(
         '',
         'Address at which your people read docs/ of this project. Each alert then links to its section by runbook_url; empty: it names the section.',

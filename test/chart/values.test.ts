@@ -84,6 +84,19 @@ describe('the chart', () => {
   });
 });
 
+describe('values.yaml', () => {
+  it('says of each value, in words that no other has, what it does', () => {
+    const abouts = leavesOf(values).map(([path, { about }]) => [path, about] as const);
+    for (const [path, about] of abouts) expect(about, path).toMatch(/^\S+ \S+ .*\.$/s);
+    expect(new Set(abouts.map(([, about]) => about)).size).toBe(abouts.length);
+  });
+
+  it('is written out in full, so that a part of it can be copied: no anchors', () => {
+    const text = readFileSync(join(chart, 'values.yaml'), 'utf8');
+    expect(text.split('\n').filter((line) => /^[^#]*[:-] +[&*]\w/.test(line))).toEqual([]);
+  });
+});
+
 describe('every value does something', () => {
   for (const [path, leaf] of leavesOf(values)) {
     it(path, async () => {
