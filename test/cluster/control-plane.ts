@@ -56,10 +56,10 @@ export interface ControlPlane {
 export const kubelets = ['gpu-9', 'compute-9', 'kubelet-1', 'kubelet-2'];
 
 export interface ControlPlaneOptions {
-  /** A file for the API server's `--admission-control-config-file`; left out, it has none. */
-  readonly admissionConfig?: string;
   /** Users of whom the audit log has every request, reads, Leases and Events too. */
   readonly auditedUsers?: readonly string[];
+  /** A file for the API server's `--admission-control-config-file`; left out, it has none. */
+  readonly admissionConfig?: string;
 }
 
 /** Nodes with this annotation are kept Ready by kwok. */
