@@ -21,10 +21,12 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**', 'test/chart/**'],
+          exclude: ['test/e2e/**', 'test/browser/**', 'test/chart/**'],
           testTimeout: 30_000,
         },
       },
+      // A real Chromium: `npm run test:browser`.
+      { test: { name: 'browser', include: ['test/browser/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 } },
       // Real control plane: `npm run test:e2e`. One file at a time, since each starts its own. The chart's tests need helm alone.
       { test: { ...cluster, name: 'e2e', include: ['test/e2e/*.test.ts', 'test/chart/*.test.ts'] } },
       // What takes longer: `npm run test:e2e:full`.

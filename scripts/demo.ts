@@ -1,7 +1,8 @@
 /*
  * The main job, shown: starts the real server with a certificate of its own, the default policy and live nodes from a file, sends
- * it real OSMO pods and nodes as the API server would, and prints what kubectl would print.
+ * it real OSMO pods and nodes as the API server would, prints what kubectl would print, and writes a report of its own decisions.
  */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -96,6 +97,7 @@ try {
   await server.stop();
   showAudit();
   sayNext();
+  writeReport();
 } finally {
   await server.stop();
   rmSync(directory, { recursive: true, force: true });
@@ -206,6 +208,14 @@ function showAudit(): void {
   const denied = lines.find((line) => line.includes('"decision":"deny"')) ?? '{}';
   say('\n  The first denial in full:');
   say(indent(JSON.stringify(JSON.parse(denied), null, 2)));
+}
+
+/** The page that a reviewer would get of these decisions. */
+function writeReport(): void {
+  const report = join(root, 'demo-report.html');
+  const args = ['log', 'report', auditFile, '--nodes', nodesFile, '--output-file', report];
+  execFileSync(join(root, 'bin', 'osmo-admission'), args, { stdio: 'pipe' });
+  say(`\n${bold('The report of these decisions, for a browser')}\n  ${report}`);
 }
 
 function sayNext(): void {

@@ -9,6 +9,7 @@ const src = join(root, 'src');
 const floors: readonly (readonly string[])[] = [
   ['policy'],
   ['config', 'cluster', 'admission', 'audit', 'manifests'],
+  ['report'],
   ['server', 'cli'],
   ['serve.ts'],
   ['main.ts'],

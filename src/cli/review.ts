@@ -143,7 +143,7 @@ export async function review(args: readonly string[], io: CliIo): Promise<number
 }
 
 /** The cluster that was given; undefined for none. */
-async function loadCluster(
+export async function loadCluster(
   nodesFile: string | undefined,
   kubeconfig: string | undefined,
   policy: CompiledPolicy,

@@ -16,7 +16,7 @@ Usage:
   osmo-admission review     judges manifests as the server would, without a cluster
   osmo-admission policy     checks a policy file, prints the defaults or the schema
   osmo-admission manifests  prints what an installation consists of
-  osmo-admission log        reads the audit log: verify, reconcile, query, summary
+  osmo-admission log        reads the audit log: verify, reconcile, query, summary, report
   osmo-admission uninstall  takes away what it leaves on nodes
   osmo-admission version    prints the version
 

@@ -192,7 +192,7 @@ describe('log verify', () => {
     const cut = put('cut.log.gz', gzipSync(twoBoots().text()).subarray(0, 200));
     expect((await runCli(['log', 'verify', cut])).code).toBe(2);
     expect((await runCli(['log', 'verify'])).stderr).toContain('give the files');
-    expect((await runCli(['log', 'verfy'])).stderr).toContain('use verify, reconcile, query, summary, key');
+    expect((await runCli(['log', 'verfy'])).stderr).toContain('use verify, reconcile, query, summary, report, key');
   });
 });
 

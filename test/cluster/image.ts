@@ -26,6 +26,7 @@ const sources = [
   'package.json',
   'package-lock.json',
   'tsconfig.build.json',
+  'tsconfig.client.json',
   'tsconfig.json',
 ];
 

@@ -71,9 +71,16 @@ describe('.dockerignore', () => {
     const [first, ...rest] = lines.filter((line) => line !== '' && !line.startsWith('#'));
     expect(first).toBe('*');
     expect(rest).toEqual(
-      ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'LICENSE', 'src', 'scripts'].map(
-        (name) => `!${name}`,
-      ),
+      [
+        'package.json',
+        'package-lock.json',
+        'tsconfig.json',
+        'tsconfig.build.json',
+        'tsconfig.client.json',
+        'LICENSE',
+        'src',
+        'scripts',
+      ].map((name) => `!${name}`),
     );
     for (const line of rest) expect(existsSync(join(project, line.slice(1)))).toBe(true);
   });

@@ -13,7 +13,7 @@ export function newSigningKey(): SigningKey {
   return parseSigningKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 'key.pem');
 }
 
-/** A log as the server writes it, made line by line, a second apart. */
+/** A log as the server writes it, made line by line, a second apart unless `paceMs` says otherwise. */
 export interface LogWriter {
   /** Begins a boot that links to what is there, or to nothing where `apart`. */
   start(options?: { readonly apart?: boolean }): void;
@@ -26,6 +26,8 @@ export interface LogWriter {
   stop(): void;
   readonly lines: readonly string[];
   text(): string;
+  /** Lets so many lines' time go by. */
+  rest(steps: number): void;
   /** The time that the next line gets. */
   time(): string;
 }
@@ -35,21 +37,22 @@ export function createLog(
     readonly key?: SigningKey;
     readonly replica?: string;
     readonly fromMs?: number;
+    readonly paceMs?: number;
     /** Given the lines, which are then not kept: a log may be larger than the memory. */
     readonly keep?: (line: string) => void;
   } = {},
 ): LogWriter {
-  const { key, replica = 'webhook-0', fromMs = Date.UTC(2026, 10, 25, 12) } = options;
+  const { key, replica = 'webhook-0', fromMs = Date.UTC(2026, 10, 25, 12), paceMs = 1000 } = options;
   const lines: string[] = [];
   const { keep = (line: string) => void lines.push(line) } = options;
   let state: ChainState = { cluster: 'lab', replica, boot: '', sequence: 0, previous: noHash };
   let boots = 0;
   let decisions = 0;
-  let seconds = 0;
-  const time = (): string => new Date(fromMs + seconds * 1000).toISOString();
+  let steps = 0;
+  const time = (): string => new Date(fromMs + steps * paceMs).toISOString();
   const take = ({ line, next }: Link, isLost = false): string => {
     state = next;
-    seconds += 1;
+    steps += 1;
     if (!isLost) keep(line);
     return line;
   };
@@ -81,6 +84,9 @@ export function createLog(
       });
     },
     add,
+    rest(count) {
+      steps += count;
+    },
     decide: (over = {}) => add(decision(over)),
     checkpoint,
     lose(count) {

@@ -2,6 +2,7 @@ import { type CliIo, type Command, exitCodes, UsageError } from '../io.ts';
 import { printKey } from './key.ts';
 import { queryLog } from './query.ts';
 import { reconcileLogs } from './reconcile.ts';
+import { reportLog } from './report.ts';
 import { summarizeLog } from './summary.ts';
 import { verifyLog } from './verify.ts';
 
@@ -12,6 +13,7 @@ Usage:
   osmo-admission log reconcile FILE...  holds it against the API server's own audit log
   osmo-admission log query FILE...      prints records: by time, user, rule, reason, decision, object
   osmo-admission log summary FILE...    sums up
+  osmo-admission log report FILE...     makes one page of it, with figures, plots and a table of records
   osmo-admission log key                prints the public key that checkpoints are verified with
 
 "osmo-admission log <command> --help" tells the rest. docs/audit.md is for whoever reviews.
@@ -21,7 +23,7 @@ Usage:
 export async function log(args: readonly string[], io: CliIo): Promise<number> {
   const commands: Readonly<Record<string, Command>> = {
     ...{ verify: verifyLog, reconcile: reconcileLogs, query: queryLog },
-    ...{ summary: summarizeLog, key: printKey },
+    ...{ summary: summarizeLog, report: reportLog, key: printKey },
   };
   const [name, ...rest] = args;
   if (name === undefined || name === '--help' || name === '-h') {

@@ -1,4 +1,4 @@
-import { createReconciler } from '../../audit/read/reconcile.ts';
+import { createReconciler, type Reconciliation, type Span } from '../../audit/read/reconcile.ts';
 import { defaultNamespace } from '../../manifests/objects.ts';
 import { describeFlags, type Flags, helpFlag, parseFlags } from '../flags.ts';
 import { installedFlag } from '../installed-flag.ts';
@@ -7,9 +7,9 @@ import { readText } from '../review.ts';
 import { eachEvent } from './events.ts';
 import { readOutput } from './output.ts';
 import { reconciliationObject, renderReconciliation } from './render-reconcile.ts';
-import { createScopes } from './scopes.ts';
+import { createScopes, type Scopes } from './scopes.ts';
 import { readSpan, timeFlags } from './times.ts';
-import { createBadLines, eachLine, openLog } from './walk.ts';
+import { type BadLines, createBadLines, eachLine, type LogFiles, openLog } from './walk.ts';
 
 const flags: Flags = {
   'api-audit': {
@@ -72,10 +72,41 @@ export async function reconcileLogs(args: readonly string[], io: CliIo): Promise
   if (config !== undefined) scopes.always(await readText(config), config);
   const log = await openLog(parsed.positionals, io, { passes: 2, more: [...apiFiles, ...apiFiles] });
   const bad = createBadLines(io, log.progress);
-  const reconciler = createReconciler(readSpan(parsed, io), log.lines);
+  const found = await reconcileFiles({
+    log,
+    apiFiles,
+    bad,
+    span: readSpan(parsed, io),
+    scopes,
+    learns: config === undefined,
+  });
+  log.progress.clear();
+  const report = { ...found, scope: scopes.known() };
+  io.stdout(format === 'json' ? reconciliationObject(report) : renderReconciliation(report));
+  const { missing, unknown, differs, twice, failedOpen, unseen } = report;
+  if ([missing, unknown, differs, twice, failedOpen, unseen].some(({ count }) => count > 0)) return exitCodes.denied;
+  return bad.count() > 0 ? exitCodes.failed : exitCodes.ok;
+}
+
+export interface Reconciling {
+  /** Read twice. */
+  readonly log: LogFiles;
+  /** Read once, or twice where something does not match. */
+  readonly apiFiles: readonly string[];
+  readonly bad: BadLines;
+  readonly span: Span;
+  readonly scopes: Scopes;
+  /** Whether the scopes are those of the policies that the log holds. */
+  readonly learns: boolean;
+}
+
+/** Holds a log against the API server's. */
+export async function reconcileFiles(given: Reconciling): Promise<Reconciliation> {
+  const { log, apiFiles, bad, span, scopes, learns } = given;
+  const reconciler = createReconciler(span, log.lines);
   await eachLine(log, bad, (line) => {
     reconciler.record(line);
-    if (config === undefined) scopes.learn(line);
+    if (learns) scopes.learn(line);
   });
   await eachEvent(apiFiles, log, (event, where) => {
     if (event === 'bad') bad.add(where);
@@ -87,10 +118,5 @@ export async function reconcileLogs(args: readonly string[], io: CliIo): Promise
       if (event !== 'bad') reconciler.eventAgain(event);
     });
   }
-  log.progress.clear();
-  const report = { ...reconciler.report(), scope: scopes.known() };
-  io.stdout(format === 'json' ? reconciliationObject(report) : renderReconciliation(report));
-  const { missing, unknown, differs, twice, failedOpen, unseen } = report;
-  if ([missing, unknown, differs, twice, failedOpen, unseen].some(({ count }) => count > 0)) return exitCodes.denied;
-  return bad.count() > 0 ? exitCodes.failed : exitCodes.ok;
+  return reconciler.report();
 }

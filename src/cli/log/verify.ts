@@ -1,11 +1,12 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
+import type { Entry } from '../../audit/read/entry.ts';
 import { type ChainReport, createChainVerifier } from '../../audit/read/verify-chain.ts';
 import { describeFlags, type Flags, helpFlag, parseFlags } from '../flags.ts';
 import { type CliIo, exitCodes, UsageError } from '../io.ts';
 import { readText } from '../review.ts';
 import { readOutput } from './output.ts';
 import { renderVerification, type Verification, type VerifiedChain, verificationObject } from './render-verify.ts';
-import { eachEntry, openLog } from './walk.ts';
+import { eachEntry, type LogFiles, openLog } from './walk.ts';
 
 const flags: Flags = {
   'public-key': {
@@ -61,18 +62,31 @@ export async function verifyLog(args: readonly string[], io: CliIo): Promise<num
   const format = readOutput(parsed.string('output'), ['text', 'json']);
   const trusted = await Promise.all(parsed.strings('public-key').map(loadPublicKey));
   const log = await openLog(parsed.positionals, io);
-  const chains: VerifiedChain[] = [];
-  for (const { replica, files } of log.chains) {
-    const verifier = createChainVerifier(trusted);
-    await eachEntry(files, log.progress, verifier.feed);
-    const report = verifier.end();
-    chains.push({ replica, files, ...report, ends: parsed.boolean('whole') ? missingEnds(report) : [] });
-  }
+  const reports = await verifyChains(log, trusted, () => undefined);
   log.progress.clear();
+  const chains = reports.map((report) => ({ ...report, ends: parsed.boolean('whole') ? missingEnds(report) : [] }));
   const verification: Verification = { chains, twice: log.twice, empty: log.empty, trusted: trusted.length > 0 };
   io.stdout(format === 'json' ? verificationObject(verification) : renderVerification(verification));
   const isBroken = chains.some(({ found, ends }) => found !== undefined || ends.length > 0) || chains.length === 0;
   return isBroken ? exitCodes.denied : exitCodes.ok;
+}
+
+/** Verifies the chain of each replica. @param also is handed each entry, too: so that one reading serves both. */
+export async function verifyChains(
+  log: LogFiles,
+  trusted: readonly KeyObject[],
+  also: (entry: Entry) => void,
+): Promise<readonly Omit<VerifiedChain, 'ends'>[]> {
+  const chains: Omit<VerifiedChain, 'ends'>[] = [];
+  for (const { replica, files } of log.chains) {
+    const verifier = createChainVerifier(trusted);
+    await eachEntry(files, log.progress, (entry) => {
+      verifier.feed(entry);
+      also(entry);
+    });
+    chains.push({ replica, files, ...verifier.end() });
+  }
+  return chains;
 }
 
 /** What is missing at either end of a log that should be whole. */
@@ -87,7 +101,8 @@ function missingEnds({ boots, unsigned }: ChainReport): readonly string[] {
   return ends;
 }
 
-async function loadPublicKey(file: string): Promise<KeyObject> {
+/** @throws UsageError for a file that holds no Ed25519 key. */
+export async function loadPublicKey(file: string): Promise<KeyObject> {
   const pem = await readText(file);
   let key: KeyObject;
   try {

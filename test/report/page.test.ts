@@ -1,0 +1,239 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { joinModules, loadAssets } from '../../src/report/assets.ts';
+import { createDenialCounter } from '../../src/report/denials.ts';
+import { createHistorian } from '../../src/report/history.ts';
+import { html } from '../../src/report/html.ts';
+import { visible, visibleJson } from '../../src/report/visible.ts';
+import { createLog, newSigningKey } from '../support/audit-log.ts';
+import { runCli } from '../support/cli.ts';
+import { reportLog, reportLogEndMs } from '../support/report-log.ts';
+import { linesOf } from './read.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'report-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+const put = (name: string, content: string): string => {
+  writeFileSync(join(directory, name), content);
+  return join(directory, name);
+};
+
+/** The page of a log, and what a person reads of it. */
+async function report(
+  ...args: readonly string[]
+): Promise<{ code: number; page: string; text: string; stderr: string }> {
+  const { code, stdout: page, stderr } = await runCli(['log', 'report', ...args], { nowMs: reportLogEndMs });
+  const body = page.slice(page.indexOf('<body>'), page.indexOf('<script'));
+  return {
+    code,
+    page,
+    stderr,
+    text: body
+      .replaceAll(/<[^>]*>/g, ' ')
+      .replaceAll('&#39;', "'")
+      .replaceAll(/\s+/g, ' '),
+  };
+}
+
+const key = newSigningKey();
+const month = put('month.log', await reportLog({ decisions: 900, key }));
+const publicKey = put('key.pem', key.publicKey);
+
+describe('log report', () => {
+  it('is the same for the same files and the same time', async () => {
+    const [one, other] = [await report(month), await report(month, '-o', 'html')];
+    expect(one.code).toBe(0);
+    expect(one.page).toBe(other.page);
+  });
+
+  it('answers whether the control was on', async () => {
+    const { text } = await report(month);
+    expect(text).toContain(
+      'On, with exceptions 1 time without a server in the log; a policy that only records was in force for a time; 3 lines lost.',
+    );
+    expect(text).toContain('monitor: records, and denies nothing');
+    const log = createLog({ key });
+    log.start();
+    log.decide();
+    log.decide({ decision: 'error', error: 'no nodes' });
+    const failed = await report(put('error.log', log.text()));
+    expect(failed.text).toContain('1 call that could not be judged');
+  });
+
+  it('answers whether the log can be trusted, and says what nobody can show', async () => {
+    const own = await report(month);
+    expect(own.text).toContain(
+      'No key was given, so who wrote it is not proven; it was not held against the API server’s log.',
+    );
+    const trusted = await report(month, '--public-key', publicKey);
+    expect(trusted.text).toContain('no break, signed by a trusted key');
+    expect(trusted.text).toContain('Cannot show lines cut off the end');
+    const broken = await report(
+      put('broken.log', readFileSync(month, 'utf8').replace('"decision":"deny"', '"decision":"allow"')),
+    );
+    expect(broken.text).toContain('No: the chain of 1 of 1 replica is broken');
+    expect(broken.text).toMatch(/First break: changed, .*broken\.log:\d+/);
+  });
+
+  it('holds it against the API server’s log', async () => {
+    const log = createLog({ key });
+    log.start();
+    const hash = createHash('sha256').update(log.decide()).digest('hex');
+    log.stop();
+    const event = (auditID: string, annotations: Readonly<Record<string, string>>): string =>
+      JSON.stringify({
+        ...{
+          kind: 'Event',
+          apiVersion: 'audit.k8s.io/v1',
+          level: 'Metadata',
+          auditID,
+          stage: 'ResponseComplete',
+          verb: 'create',
+        },
+        ...{
+          user: { username: 'eve' },
+          objectRef: { resource: 'pods', namespace: 'a-namespace', name: 'a-name', apiVersion: 'v1' },
+        },
+        ...{ responseStatus: { code: 201 }, annotations },
+        ...{ requestReceivedTimestamp: '2026-11-25T12:00:01.000Z', stageTimestamp: '2026-11-25T12:00:01.100Z' },
+      });
+    const known = event('a', { 'pods.validate.osmo-admission/record-hash': hash });
+    const open = event('b', {
+      'failed-open.validating.webhook.admission.k8s.io/round_0_index_0': 'pods.validate.osmo-admission',
+    });
+    const file = put('short.log', log.text());
+    const good = await report(file, '--api-audit', put('good.log', `${known}\n`), '--public-key', publicKey);
+    expect(good.text).toContain('Yes No break, signed by a trusted key, and as the API server’s log has it.');
+    expect(good.text).toMatch(/1 call known to both ?, none that differs/);
+    const past = await report(file, '--api-audit', put('open.log', `${known}\n${open}\n`));
+    expect(past.text).toContain('Not always: 1 request went past it');
+    expect(past.text).toContain('eve');
+    const lacking = await report(
+      file,
+      '--api-audit',
+      put('lacking.log', `${known}\n${event('c', { 'pods.validate.osmo-admission/record-hash': 'f'.repeat(64) })}\n`),
+    );
+    expect(lacking.text).toContain('not as the API server’s log has it');
+    expect((await report(file, '--api-audit', put('bad.log', 'rubbish\n'))).code).toBe(2);
+  });
+
+  it('tells which exemptions were used, and which end', async () => {
+    const { text } = await report(month);
+    expect(text).toContain('1 exemption ended or will within 14 days');
+    expect(text).toContain('2026-12-04, 10 days from the making of this page');
+  });
+
+  it('says where its matrix of nodes comes from', async () => {
+    expect((await report(month)).text).toContain(
+      'From the log: of each node the last decision that held it against the guide.',
+    );
+    const nodes = join('test', 'fixtures', 'nodes', 'cluster.yaml');
+    expect((await report(month, '--nodes', nodes)).text).toContain(`read from the file ${nodes}`);
+    expect((await report(month, '--nodes', nodes, '--kubeconfig', 'x')).stderr).toContain('not both');
+  });
+
+  it('says what was sampled and how', async () => {
+    expect((await report(month)).text).toMatch(/All \d+ records of the log are here/);
+    const { text } = await report(month, '--max-records', '300');
+    expect(text).toMatch(/Sampled\. The log has \d+ records, the page 300 \(at most 300\)/);
+  });
+
+  it('writes a file, and refuses what it cannot do', async () => {
+    const file = join(directory, 'page.html');
+    const { code, page } = await report(month, '--output-file', file);
+    expect([code, page]).toEqual([0, '']);
+    expect(readFileSync(file, 'utf8')).toBe((await report(month)).page);
+    for (const [args, why] of [
+      [[], 'give the files'],
+      [[month, '-o', 'pdf'], 'use html'],
+      [[month, '--max-records', 'many'], 'give a whole number'],
+      [[month, '--output-file', join(directory, 'no', 'page.html')], 'no such file'],
+    ] as const) {
+      const refused = await report(...args);
+      expect([refused.code, refused.stderr.includes(why)]).toEqual([2, true]);
+    }
+    const odd = await report(put('odd.log', `${readFileSync(month, 'utf8')}rubbish\n`));
+    expect([odd.code, odd.text.includes('1 line of the files could not be read')]).toEqual([2, true]);
+  });
+
+  it('is a page, too, of a log without a line', async () => {
+    const { code, text } = await report(put('empty.log', ''));
+    expect([code, text.includes('No: there is no line of an audit log')]).toEqual([0, true]);
+  });
+});
+
+describe('the page', () => {
+  it('lets nothing run but its own script and style', async () => {
+    const { page } = await report(month);
+    const { script, style } = loadAssets();
+    const policy = /Content-Security-Policy" content="([^"]*)"/.exec(page)?.[1]?.replaceAll('&#39;', "'") ?? '';
+    const hash = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+    expect(policy.split('; ')).toEqual(
+      expect.arrayContaining(["default-src 'none'", `script-src ${hash(script)}`, `style-src ${hash(style)}`]),
+    );
+    expect(policy).not.toMatch(/unsafe|https?:|data:/);
+    expect(page).not.toMatch(/<[^>]* (on\w+|style)=|(src|href)="(?!#)/);
+  });
+
+  it('has a script that is whole: what it needs, joined, no name twice', () => {
+    const { script } = loadAssets();
+    expect(script).not.toMatch(/^(import|export)\b/m);
+    expect(script).not.toContain('</script');
+    // Throws for a name that is there twice.
+    expect(() => new Function(script)).not.toThrow();
+    expect(() => joinModules('a.js', () => "import { x } from 'lodash';\n")).toThrow('which the page does not have');
+  });
+
+  it('makes text of everything that is put into it', () => {
+    expect(html`<b title="${'"><script>'}">${['<i>', html`<u>${"'&"}</u>`, undefined, 3]}</b>`.text).toBe(
+      '<b title="&quot;&gt;&lt;script&gt;">&lt;i&gt;<u>&#39;&amp;</u>3</b>',
+    );
+    expect(visible('a\u202eb\u0000\n\ud800')).toBe('a⟨U+202E⟩b⟨U+0000⟩⟨U+000A⟩⟨U+D800⟩');
+    const forged = JSON.stringify({ '\u2066key': '\u202e\u{e0041}', list: [1] }, undefined, 2);
+    expect(visibleJson(forged)).toBe('{\n  "\\u2066key": "\\u202e\\udb40\\udc41",\n  "list": [\n    1\n  ]\n}');
+    expect(JSON.parse(visibleJson(forged))).toEqual(JSON.parse(forged));
+  });
+});
+
+describe('the time line', () => {
+  it('knows no gap while another server wrote', () => {
+    const minute = 60_000;
+    const log = (replica: string, fromMs: number, boots: number) => {
+      const writer = createLog({ replica, fromMs, paceMs: minute });
+      for (let i = 0; i < boots; i++) {
+        writer.start();
+        writer.decide();
+        writer.stop();
+        writer.rest(30);
+      }
+      return linesOf(writer.text());
+    };
+    const start = Date.UTC(2026, 10, 1);
+    const one = log('webhook-0', start, 2);
+    const over = createHistorian();
+    for (const line of one) over.add(line);
+    expect(over.history().gaps).toEqual([{ fromMs: start + 2 * minute, toMs: start + 33 * minute, orderly: true }]);
+    for (const line of log('webhook-1', start + minute, 1)) over.add(line);
+    expect(over.history().gaps).toEqual([{ fromMs: start + 3 * minute, toMs: start + 33 * minute, orderly: true }]);
+  });
+
+  it('counts each denial once, and once for each rule that denied it', async () => {
+    const lines = linesOf(await reportLog({ decisions: 900 }));
+    const denied = lines.filter(({ value }) => value.decision === 'deny');
+    const times = lines.map(({ header }) => Date.parse(header.time));
+    const counter = createDenialCounter(Math.min(...times), Math.max(...times));
+    for (const line of lines) counter.add(line);
+    const { totals, byRule } = counter.denials();
+    const sum = (list: readonly number[]): number => list.reduce((all, one) => all + one, 0);
+    expect(sum(totals)).toBe(denied.length);
+    expect(totals.length).toBeLessThanOrEqual(48);
+    const guard = denied.filter(
+      ({ value }) =>
+        JSON.stringify(value.findings).includes('"enforcement":"enforce","field"') &&
+        JSON.stringify(value.findings).includes('"rule":"operator-node-guard"'),
+    );
+    expect(sum(byRule.get('operator-node-guard') ?? [])).toBe(guard.length);
+  });
+});
