@@ -17,160 +17,198 @@ const duration = { pattern: '^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$' };
 const size = { pattern: '^[0-9]+(\\.[0-9]+)?([KMGT]i?|k)?$' };
 const names = { type: 'array', uniqueItems: true, items: { type: 'string', minLength: 1 } };
 const interval = { pattern: '^[0-9]+(ms|s|m|h)$' };
-const rule = (value: string, about: string): Values[string] => ({
-  about,
-  value,
-  schema: { type: 'string', ...interval },
-});
+const pem = { pattern: '^(\\s*|\\s*-----BEGIN CERTIFICATE-----[\\s\\S]*)$' };
 
-/** Every value but `policy`, in the order of values.yaml. */
+/** Every value but `policy`, in the order of values.yaml. Each says what it does in whole sentences: they are read without their neighbours. */
 export const values: Values = {
-  image: group('The image. None is published yet: build it from the Dockerfile.', {
-    repository: text(defaultInstallation.image.split(':')[0] ?? '', 'Registry and name.', { minLength: 1 }),
-    tag: text('', 'Left empty, the chart’s appVersion.'),
-    digest: text('', 'sha256:…; where it is given the tag does not count.', { pattern: '^(sha256:[0-9a-f]{64})?$' }),
-    pullPolicy: oneOf(['IfNotPresent', 'Always', 'Never'], 'When kubelets pull.'),
+  image: group('The container image. None is published yet: build it from the Dockerfile.', {
+    repository: text(defaultInstallation.image.split(':')[0] ?? '', 'Registry and name of the image.', {
+      minLength: 1,
+    }),
+    tag: text('', 'Tag of the image. Empty: the chart’s appVersion.'),
+    digest: text('', 'Digest of the image, as sha256:…. Where it is given the tag does not count.', {
+      pattern: '^(sha256:[0-9a-f]{64})?$',
+    }),
+    pullPolicy: oneOf(['IfNotPresent', 'Always', 'Never'], 'When kubelets pull the image.'),
   }),
-  imagePullSecrets: kubeList([], 'Secrets for the registry: [{name: …}].'),
-  replicaCount: count(defaultInstallation.replicas, 'Replicas. With one, every restart is an outage.', 0),
+  imagePullSecrets: kubeList([], 'Secrets by which kubelets pull the image: [{name: …}].'),
+  replicaCount: count(
+    defaultInstallation.replicas,
+    'How many replicas of the server run. With one, every restart is an outage.',
+    0,
+  ),
   tls: group('How the server comes by its certificate, and the API server by the authority behind it.', {
     mode: oneOf(
       ['self-signed', 'cert-manager', 'secret'],
-      'self-signed: the server is its own authority, keeps it in a Secret and writes caBundle; nothing else is needed. cert-manager: its Issuer and Certificate, and ca-injector. secret: a Secret of yours.',
+      'self-signed: the server is its own authority, keeps it in a Secret and writes caBundle; nothing else is needed. cert-manager: an Issuer and a Certificate of cert-manager, and its CA injector. secret: a Secret of yours.',
     ),
     issuerRef: group(
-      'For cert-manager: an issuer of yours, whose CA ca-injector knows. Left empty, an authority of our own.',
+      'With mode cert-manager: an issuer of yours, whose CA the CA injector knows. Without a name the chart makes an authority of its own.',
       {
-        name: text('', 'Its name.'),
-        kind: oneOf(['Issuer', 'ClusterIssuer'], 'Its kind.'),
-        group: text('cert-manager.io', 'Its API group.'),
+        name: text('', 'Name of the issuer.'),
+        kind: oneOf(['Issuer', 'ClusterIssuer'], 'Kind of the issuer.'),
+        group: text('cert-manager.io', 'API group of the issuer.'),
       },
     ),
-    secretName: text('', 'For secret: the Secret with tls.crt and tls.key, for <service>.<namespace>.svc.'),
-    caBundle: text('', 'For secret: the authority that issued it, PEM.', {
-      pattern: '^(\\s*|\\s*-----BEGIN CERTIFICATE-----[\\s\\S]*)$',
-    }),
+    secretName: text(
+      '',
+      'With mode secret: the Secret with tls.crt and tls.key, for osmo-admission-webhook.<namespace>.svc.',
+    ),
+    caBundle: text('', 'With mode secret: the authority that issued the certificate, in PEM.', pem),
   }),
+  clientVerification: group(
+    'Verifies by client certificate that the API server sent a review. Off until one of the first two is given; the API server has to be told to show a certificate first: docs/operations.md, “Who may call”.',
+    {
+      caBundle: text('', 'The authorities of client certificates, in PEM. The chart keeps them in a ConfigMap.', pem),
+      configMapName: text('', 'Instead of caBundle: a ConfigMap of yours that has them under the key ca.crt.'),
+      allowedNames: {
+        about: 'Common names that verify a caller, such as kube-apiserver. Empty: any certificate of the authorities.',
+        value: [],
+        schema: { ...names, items: { type: 'string', pattern: '^[^,\\s]+( +[^,\\s]+)*$' } },
+      },
+      required: flag(
+        false,
+        'Refuse reviews of callers that are not verified, instead of only recording that they are not. Set it once osmo_admission_unverified_reviews_total stands still: an API server that shows no certificate gets no workflow pod through.',
+      ),
+    },
+  ),
   podSearch: flag(
     true,
-    'Look for workflow pods outside the listed namespaces, and name those on a node that has changed: takes the right to list pods.',
+    'Look for workflow pods outside the listed namespaces, and name those that run on a node that has changed. It takes the right to list pods.',
   ),
   audit: group('The audit log: who asked for what, and what was decided.', {
-    stdout: flag(true, 'Write it to standard output.'),
+    stdout: flag(true, 'Write the audit log to standard output.'),
     file: group(
-      'Write it to a file on a volume: the Deployment becomes a StatefulSet, with a volume for each replica.',
+      'Writes the audit log to a file on a volume. The Deployment becomes a StatefulSet, with a volume for each replica.',
       {
-        enabled: flag(false, 'Whether.'),
+        enabled: flag(false, 'Write the audit log to a file.'),
         size: text('20Gi', 'Size of each volume.', size),
-        storageClassName: text('', 'Left empty, the cluster’s default class.'),
-        maxSize: text('100Mi', 'The file is renamed before it grows beyond this; "0" = never.', size),
-        maxAge: text('0s', 'And at its next record when it is older than this; 0s = never.', duration),
-        keep: count(30, 'How many renamed files are kept; 0 = all.', 0),
+        storageClassName: text('', 'Storage class of the volumes. Empty: the cluster’s default class.'),
+        maxSize: text('100Mi', 'The file is renamed before it grows beyond this size. "0": never.', size),
+        maxAge: text('0s', 'The file is renamed at its next record when it is older than this. 0s: never.', duration),
+        keep: count(30, 'How many renamed files are kept. 0: all.', 0),
         compress: flag(true, 'Compress renamed files.'),
-        fsync: oneOf(['interval', 'always', 'none'], 'When lines are forced to the disk.'),
+        fsync: oneOf(
+          ['interval', 'always', 'none'],
+          'When lines are forced to the disk. interval: every second. always: before the answer. none: when the kernel likes.',
+        ),
       },
     ),
     onError: oneOf(
       ['continue', 'deny'],
-      'When a record cannot be written: continue counts it as lost, deny answers HTTP 500 and lets failurePolicy decide.',
+      'What happens when a record cannot be written. continue: it is counted as lost. deny: the answer is HTTP 500, and failurePolicy decides.',
     ),
-    signing: group('Checkpoints that are signed with an Ed25519 key.', {
-      secretName: text('', 'A Secret of yours with the key; left empty, no checkpoints.'),
-      key: text('signing.key', 'The key’s name in the Secret: PEM, PKCS#8.', { minLength: 1 }),
-      records: count(1000, 'A checkpoint after so many records at the latest.', 1),
-      interval: text('1m', 'And after so long, where there are new records.', duration),
+    signing: group('Signs the audit log with an Ed25519 key, by a checkpoint from time to time.', {
+      secretName: text('', 'A Secret of yours that has the key. Empty: no checkpoints.'),
+      key: text('signing.key', 'Name of the key in the Secret. It is PEM, PKCS#8.', { minLength: 1 }),
+      records: count(1000, 'A checkpoint is written after so many records at the latest.', 1),
+      interval: text('1m', 'A checkpoint is written after this time, where there are new records.', duration),
     }),
-    clusterName: text('', 'The cluster’s name, as records give it.', { maxLength: 253 }),
+    clusterName: text('', 'Name of the cluster, as each record gives it.', { maxLength: 253 }),
   }),
   service: group('The Service that the API server calls.', {
     annotations: strings('Annotations of the Service.'),
   }),
-  ports: group('Ports that the server listens on; other ones where hostNetwork makes them collide.', {
-    https: count(admissionPort, 'For the API server.', 1, 65_535),
-    health: count(healthPort, 'For kubelets and Prometheus: health and metrics, plain HTTP.', 1, 65_535),
+  ports: group('Ports that the server listens on. With hostNetwork they may collide with others.', {
+    https: count(admissionPort, 'Port for the API server.', 1, 65_535),
+    health: count(healthPort, 'Port for kubelets and Prometheus: health and metrics, by plain HTTP.', 1, 65_535),
   }),
   hostNetwork: flag(
     false,
-    'For clusters whose API server cannot reach pods (some overlay networks on managed clusters). Pod Security "restricted" forbids it.',
+    'Run on the nodes’ network, for clusters whose API server cannot reach pods (some overlay networks on managed clusters). Pod Security "restricted" forbids it.',
   ),
   serviceAccount: group('The server’s service account.', {
     annotations: strings('Annotations of the ServiceAccount.'),
   }),
-  resources: kubeMap(resources, 'Measured: an idle server takes 95 MiB with 6 nodes and 130 MiB with 5,006.'),
-  priorityClassName: text(priorityClassName, 'An outage stops workflow pods, so it goes before them. Empty = none.'),
+  podAnnotations: strings('Annotations of the server’s pods.'),
+  podLabels: strings('Labels of the server’s pods.'),
+  resources: kubeMap(
+    resources,
+    'Requests and limits of the server. Measured: an idle one takes 95 MiB with 6 nodes and 130 MiB with 5,006.',
+  ),
+  priorityClassName: text(
+    priorityClassName,
+    'Priority class of the server’s pods. An outage stops workflow pods, so they go before those. Empty: none.',
+  ),
   podSecurityContext: kubeMap(
     podSecurityContext,
-    'As Pod Security "restricted" asks. There is no runAsUser: the image has one, and OpenShift gives its own; set it here if you must.',
+    'Security context of the pods, as Pod Security "restricted" asks. There is no runAsUser: the image has one, and OpenShift gives its own. Set it here if you must.',
   ),
-  securityContext: kubeMap(securityContext, 'Of the container; the same.'),
-  nodeSelector: strings('Nodes that the server may run on. Empty = any.'),
+  securityContext: kubeMap(securityContext, 'Security context of the container, as Pod Security "restricted" asks.'),
+  nodeSelector: strings('Labels of the nodes that the server may run on. Empty: any node.'),
   tolerations: kubeList(
     tolerations,
-    'Operator taints of the default policy, and those of control planes. Where your policy has other operatorTaints, write them here too.',
+    'Tolerations of the pods: the operator taints of the default policy, and those of control planes. Where your policy has other operatorTaints, write them here too.',
   ),
   affinity: kubeMap(
     affinity,
-    'Wishes only: operator nodes, and a node for each replica. A single node and a cluster without labels do as well.',
+    'Where the pods are placed. Wishes only: operator nodes, and a node for each replica. A single node and a cluster without labels do as well.',
   ),
-  topologySpreadConstraints: kubeList(topologySpreadConstraints, 'A zone for each replica, where that can be.'),
-  podDisruptionBudget: group('Drains take one replica at a time.', {
-    enabled: flag(true, 'Whether there is one.'),
+  topologySpreadConstraints: kubeList(
+    topologySpreadConstraints,
+    'How the pods are spread: a zone for each replica, where that can be.',
+  ),
+  podDisruptionBudget: group('Makes drains take one replica at a time.', {
+    enabled: flag(true, 'Make a PodDisruptionBudget.'),
     maxUnavailable: count(
       disruption.maxUnavailable,
-      'How many may be away; at least 1, so that a drain never hangs.',
+      'How many replicas a drain may take at once. At least 1, so that it never hangs.',
       1,
     ),
   }),
-  networkPolicy: group('Closes every port but the two. It does not bind pods with hostNetwork.', {
-    enabled: flag(true, 'Whether there is one.'),
+  networkPolicy: group('Closes every port of the pods but the two. It does not bind pods with hostNetwork.', {
+    enabled: flag(true, 'Make a NetworkPolicy.'),
     apiServerCIDRs: {
-      about: 'Addresses from which the API server calls, as CIDRs. Until they are given, its port is open to all.',
+      about: 'Addresses from which the API server calls, as CIDRs. Empty: its port is open to all.',
       value: [],
       schema: { ...names, items: { type: 'string', pattern: '^[0-9a-fA-F.:]+/[0-9]{1,3}$' } },
     },
     healthFrom: kubeList(
       [],
-      'Peers that may reach health and metrics: [{namespaceSelector: …}]. Empty = all. Kubelets reach their own node’s pods in most networks; where not, list them.',
+      'Peers that may reach health and metrics: [{namespaceSelector: …}]. Empty: all. Kubelets reach the pods of their own node in most networks; where not, list them.',
     ),
   }),
-  metrics: group('Prometheus.', {
+  metrics: group('Metrics and alerts, for Prometheus.', {
     service: group('A Service for the port of health and metrics.', {
-      enabled: flag(false, 'Whether there is one; a ServiceMonitor brings it along.'),
-      annotations: strings('Its annotations.'),
+      enabled: flag(false, 'Make the Service. A ServiceMonitor brings it along.'),
+      annotations: strings('Annotations of the Service for metrics.'),
     }),
-    serviceMonitor: group('For the Prometheus operator.', {
-      enabled: flag(false, 'Whether there is one.'),
-      labels: strings('By which your Prometheus finds it.'),
-      interval: text('30s', 'How often.', interval),
+    serviceMonitor: group('A ServiceMonitor of the Prometheus operator.', {
+      enabled: flag(false, 'Make the ServiceMonitor.'),
+      labels: strings('Labels by which your Prometheus finds the ServiceMonitor.'),
+      interval: text('30s', 'How often Prometheus scrapes.', interval),
     }),
-    prometheusRule: group('Alerts, for the Prometheus operator.', {
-      enabled: flag(false, 'Whether they are there.'),
-      labels: strings('By which your Prometheus finds them.'),
-      certificateDays: count(14, 'Tell so many days before the serving certificate expires.', 1),
-      nodesMarkedFor: rule('20m', 'How long nodes may be marked; longer than the policy’s awaitFor.'),
+    prometheusRule: group('Alerts as a PrometheusRule of the Prometheus operator.', {
+      enabled: flag(false, 'Make the PrometheusRule.'),
+      labels: strings('Labels by which your Prometheus finds the PrometheusRule.'),
+      docsUrl: text(
+        '',
+        'Address at which your people read docs/ of this project. Each alert then links to its section by runbook_url; empty: it names the section.',
+        { pattern: '^(https?://.+)?$' },
+      ),
+      certificateDays: count(14, 'Alert so many days before the serving certificate expires.', 1),
+      nodesMarkedFor: text(
+        '20m',
+        'Alert when nodes have been marked for so long. It should be longer than the policy’s awaitFor.',
+        interval,
+      ),
     }),
   }),
-  podAnnotations: strings('Of the server’s pods.'),
-  podLabels: strings('Of the server’s pods.'),
   reloadInterval: text(
     '30s',
-    'How often policy and certificate are compared with what is in force, beside file events.',
+    'How often policy file, certificate and webhook configurations are compared with what is in force, beside file events.',
     duration,
   ),
-  shutdown: group('How a replica ends.', {
-    delay: count(10, 'Seconds that it goes on accepting, since endpoints lag behind.', 0),
+  shutdown: group('How a replica ends. The pods’ terminationGracePeriodSeconds is the sum of the three.', {
+    delay: count(10, 'Seconds for which it goes on accepting requests, since endpoints lag behind.', 0),
     timeout: count(30, 'Seconds that requests in flight may take after that.', 0),
-    spare: count(
-      terminationGracePeriodSeconds - 40,
-      'Seconds beside these until the kubelet kills it: terminationGracePeriodSeconds is the sum of the three.',
-      1,
-    ),
+    spare: count(terminationGracePeriodSeconds - 40, 'Seconds beside these until the kubelet kills it.', 1),
   }),
   uninstall: group('What helm uninstall does beside deleting what it installed.', {
     enabled: flag(
       true,
-      'A Job takes away what the server left: the mark and annotation of nodes, Leases, and the Secrets of certificates that were made here.',
+      'Run a Job that takes away what the server left: the mark and the annotation of nodes, Leases, and the Secrets of certificates that were made here.',
     ),
-    timeoutSeconds: count(180, 'How long it may take.', 30),
+    timeoutSeconds: count(180, 'Seconds that the Job may take.', 30),
   }),
 };

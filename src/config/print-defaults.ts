@@ -5,7 +5,7 @@ import { defaultPolicy } from './defaults.ts';
 import { policyApiVersion, policyKind, policySchema } from './schema.ts';
 
 /** Text is wrapped so that a terminal of 120 columns shows it whole. */
-const width = 110;
+export const commentWidth = 110;
 
 /**
  * The defaults as a policy file: what is used where a file is silent, each key with its description from the schema as a comment.
@@ -39,7 +39,7 @@ function annotate(map: YAMLMap, schema: JsonSchema, depth: number): void {
     const properties = isObject(schema.properties) ? schema.properties : {};
     const property = properties[String(pair.key.value)];
     const description = isObject(property) ? property.description : undefined;
-    if (typeof description === 'string') pair.key.commentBefore = wrap(description, width - 2 * depth);
+    if (typeof description === 'string') pair.key.commentBefore = wrap(description, commentWidth - 2 * depth);
     const value = pair.value;
     if (isMap(value)) {
       const inner = isObject(property) ? property : {};
@@ -80,7 +80,8 @@ function fitsOneLine(node: Node, depth: number): boolean {
   return JSON.stringify(node).length <= 90 - 2 * depth;
 }
 
-function wrap(text: string, columns: number): string {
+/** Lines of a comment, each with the space that follows the number sign. */
+export function wrap(text: string, columns: number): string {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(' ')) {

@@ -46,6 +46,7 @@ describe('an API server takes', () => {
         podSecurityContext: { runAsUser: 1000 },
         networkPolicy: { apiServerCIDRs: ['10.0.0.0/8', 'fd00::/8'], healthFrom: [{ namespaceSelector: {} }] },
         metrics: { service: { enabled: true } },
+        clientVerification: { caBundle, allowedNames: ['kube-apiserver'], required: true },
       },
     ],
     ['the host’s network', { hostNetwork: true, ports: { https: 9443, health: 9080 } }],

@@ -24,6 +24,8 @@ const allOn = {
 const needs: Readonly<Record<string, object>> = {
   'tls.secretName': { tls: { mode: 'secret', secretName: 'a', caBundle: pem } },
   'tls.caBundle': { tls: { mode: 'secret', secretName: 'a', caBundle: pem } },
+  'clientVerification.allowedNames': { clientVerification: { configMapName: 'cas' } },
+  'clientVerification.required': { clientVerification: { configMapName: 'cas' } },
   // Otherwise the ServiceMonitor brings the Service along.
   'metrics.service.enabled': { ...allOn, metrics: { serviceMonitor: { enabled: false } } },
 };
@@ -33,12 +35,15 @@ const others: Readonly<Record<string, unknown>> = {
   'image.digest': `sha256:${'a'.repeat(64)}`,
   'tls.mode': 'self-signed',
   'tls.caBundle': pem.replace('MIIB', 'MIIC'),
+  'clientVerification.caBundle': pem,
+  'clientVerification.allowedNames': ['kube-apiserver'],
   'audit.file.size': '5Gi',
   'audit.file.maxSize': '5Mi',
   'audit.file.maxAge': '24h',
   'audit.signing.interval': '5m',
   reloadInterval: '1m',
   'metrics.serviceMonitor.interval': '1m',
+  'metrics.prometheusRule.docsUrl': 'https://docs.example/osmo/',
   'metrics.prometheusRule.nodesMarkedFor': '1h',
   'networkPolicy.apiServerCIDRs': ['10.0.0.0/8', 'fd00::/8'],
 };
@@ -76,6 +81,19 @@ describe('the chart', () => {
     for (const version of ['1.30.0', 'v1.30.4+k3s1', 'v1.30.2-eks-1552ad0']) {
       expect((await render({}, '--kube-version', version)).stderr).toBe('');
     }
+  });
+});
+
+describe('values.yaml', () => {
+  it('says of each value, in words that no other has, what it does', () => {
+    const abouts = leavesOf(values).map(([path, { about }]) => [path, about] as const);
+    for (const [path, about] of abouts) expect(about, path).toMatch(/^\S+ \S+ .*\.$/s);
+    expect(new Set(abouts.map(([, about]) => about)).size).toBe(abouts.length);
+  });
+
+  it('is written out in full, so that a part of it can be copied: no anchors', () => {
+    const text = readFileSync(join(chart, 'values.yaml'), 'utf8');
+    expect(text.split('\n').filter((line) => /^[^#]*[:-] +[&*]\w/.test(line))).toEqual([]);
   });
 });
 
@@ -144,6 +162,30 @@ describe('values that are wrong are refused, each by its path', () => {
       '/podDisruptionBudget/maxUnavailable',
       'minimum',
     ],
+    [
+      'client certificates without an authority',
+      { clientVerification: { required: true } },
+      'clientVerification.required',
+      'give clientVerification.caBundle or clientVerification.configMapName',
+    ],
+    [
+      'names of callers without an authority',
+      { clientVerification: { allowedNames: ['kube-apiserver'] } },
+      'clientVerification.allowedNames',
+      'give clientVerification.caBundle or clientVerification.configMapName',
+    ],
+    [
+      'two places for the authorities of client certificates',
+      { clientVerification: { caBundle: pem, configMapName: 'cas' } },
+      'clientVerification.caBundle',
+      'come from one of them',
+    ],
+    [
+      'a name of a caller that would be two',
+      { clientVerification: { configMapName: 'cas', allowedNames: ['a,b'] } },
+      '/clientVerification/allowedNames/0',
+      'does not match pattern',
+    ],
     ['an audit log that goes nowhere', { audit: { stdout: false } }, '', 'the audit log has to go somewhere'],
   ])('%s', async (_, wrong, path, words) => {
     const { stderr, code } = await render(wrong);
@@ -179,6 +221,34 @@ describe('the server’s arguments', () => {
         ...{ signingKey: '/etc/osmo-admission-signing/k', checkpointRecords: 7, checkpointIntervalMs: 300_000 },
       },
     });
+  });
+
+  it('ask for client certificates of a ConfigMap, by names, and only where one is given', async () => {
+    const objects = await rendered({
+      clientVerification: { configMapName: 'cas', allowedNames: ['kube-apiserver', 'the other one'], required: true },
+    });
+    expect(settingsOf(objects)).toMatchObject({
+      client: {
+        caFile: '/etc/osmo-admission-client/ca.crt',
+        allowedNames: new Set(['kube-apiserver', 'the other one']),
+        required: true,
+      },
+    });
+    const pod = at(one(objects, 'Deployment'), 'spec', 'template', 'spec');
+    expect(at(pod, 'volumes')).toContainEqual({ name: 'client-ca', configMap: { name: 'cas' } });
+    const mounts = { name: 'client-ca', mountPath: '/etc/osmo-admission-client', readOnly: true };
+    expect(at(pod, 'containers', 0, 'volumeMounts')).toContainEqual(mounts);
+    expect(settingsOf(await rendered({}))).toMatchObject({ client: undefined });
+  });
+
+  it('find the authorities of client certificates in a ConfigMap of the chart, where they are given as text', async () => {
+    const objects = await rendered({ clientVerification: { caBundle: `\n${pem}${pem}` } });
+    expect(at(one(objects, 'ConfigMap', 'osmo-admission-webhook-client-ca'), 'data')).toEqual({ 'ca.crt': pem + pem });
+    expect(at(one(objects, 'Deployment'), 'spec', 'template', 'spec', 'volumes')).toContainEqual({
+      name: 'client-ca',
+      configMap: { name: 'osmo-admission-webhook-client-ca' },
+    });
+    expect(settingsOf(objects)).toMatchObject({ client: { allowedNames: new Set(), required: false } });
   });
 
   it('leave standard output out where it is switched off', async () => {
@@ -264,6 +334,25 @@ describe('the workload', () => {
   });
 });
 
+interface Alert {
+  readonly alert: string;
+  readonly expr: string;
+  readonly labels: { readonly severity: string };
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+async function alertsOf(values: object): Promise<readonly Alert[]> {
+  const objects = await rendered(merged({ metrics: { prometheusRule: { enabled: true } } }, values) as object);
+  return at(one(objects, 'PrometheusRule'), 'spec', 'groups', 0, 'rules') as readonly Alert[];
+}
+
+/** As a repository page makes it of a heading. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\w\- ]/g, '')
+    .replaceAll(' ', '-');
+
 describe('what stands around it', () => {
   const kinds = async (switched: object): Promise<readonly unknown[]> =>
     (await rendered(switched)).filter((object) => !isHook(object)).map(({ kind }) => kind);
@@ -296,14 +385,36 @@ describe('what stands around it', () => {
     );
   });
 
-  it('alerts on metrics that there are', async () => {
-    const objects = await rendered({ metrics: { prometheusRule: { enabled: true } } });
-    const alerts = at(one(objects, 'PrometheusRule'), 'spec', 'groups', 0, 'rules');
-    const known = readFileSync(join(chart, '..', '..', 'docs', 'operations.md'), 'utf8');
-    const named = [...JSON.stringify(alerts).matchAll(/osmo_admission_\w+/g)].map(([name]) => name);
-    expect(named.length).toBeGreaterThan(8);
-    for (const name of named) expect(known, name).toContain(name);
+  it('has for each alert a severity, what it means, and a section of the docs that there is', async () => {
+    const alerts = await alertsOf({ clientVerification: { configMapName: 'cas' } });
+    expect(alerts.length).toBeGreaterThan(12);
+    expect(new Set(alerts.map(({ alert }) => alert)).size).toBe(alerts.length);
+    for (const { alert, labels, annotations } of alerts) {
+      expect(['critical', 'warning'], alert).toContain(labels.severity);
+      expect(Object.keys(annotations).sort(), alert).toEqual(['description', 'runbook', 'summary']);
+      const [file = '', section = ''] = annotations.runbook?.split('#') ?? [];
+      const text = readFileSync(join(chart, '..', '..', file), 'utf8');
+      const sections = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => anchorOf(heading));
+      expect(sections, alert).toContain(section);
+    }
     expect(JSON.stringify(alerts)).toContain('{{ $labels.reason }}');
+    const readme = readFileSync(join(chart, 'README.md'), 'utf8');
+    const listed = [...readme.matchAll(/^\| `(Osmo\w+)` \| (\w+)/gm)].map(([, name, severity]) => [name, severity]);
+    expect(alerts.map(({ alert, labels }) => [alert, labels.severity])).toEqual(listed);
+  });
+
+  it('alerts on callers only where they are verified, and more loudly where that is required', async () => {
+    const severityOf = async (values: object): Promise<string | undefined> =>
+      (await alertsOf(values)).find(({ alert }) => alert === 'OsmoAdmissionCallersUnverified')?.labels.severity;
+    expect(await severityOf({})).toBeUndefined();
+    const clientVerification = { configMapName: 'cas' };
+    expect(await severityOf({ clientVerification })).toBe('warning');
+    expect(await severityOf({ clientVerification: { ...clientVerification, required: true } })).toBe('critical');
+  });
+
+  it('links each alert to its section where it is said where the docs are', async () => {
+    const [first] = await alertsOf({ metrics: { prometheusRule: { docsUrl: 'https://docs.example/osmo/' } } });
+    expect(first?.annotations.runbook_url).toBe('https://docs.example/osmo/operations.md#health');
   });
 });
 

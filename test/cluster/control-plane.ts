@@ -45,7 +45,7 @@ export interface ControlPlane {
   stopComponent(name: Component, signal?: NodeJS.Signals): Promise<void>;
   /** Starts it with the arguments it had; resolves when the API server is ready again. */
   startComponent(name: Component): Promise<void>;
-  /** The API server's own audit events so far, of everything but reads and leases. */
+  /** The API server's own audit events so far, of everything but reads, Leases and Events; of `auditedUsers` of everything. */
   auditEvents(): readonly Readonly<Record<string, unknown>>[];
   /** Annotations of one request's event, which is written after the answer. */
   auditAnnotations(auditId: string): Promise<Readonly<Record<string, unknown>>>;
@@ -56,6 +56,8 @@ export interface ControlPlane {
 export const kubelets = ['gpu-9', 'compute-9', 'kubelet-1', 'kubelet-2'];
 
 export interface ControlPlaneOptions {
+  /** Users of whom the audit log has every request, reads, Leases and Events too. */
+  readonly auditedUsers?: readonly string[];
   /** A file for the API server's `--admission-control-config-file`; left out, it has none. */
   readonly admissionConfig?: string;
 }
@@ -252,7 +254,12 @@ function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [C
       ...['--authorization-mode', 'RBAC,Node', '--enable-admission-plugins', 'NodeRestriction'],
       ...['--service-account-issuer', 'https://kubernetes.default.svc'],
       ...['--service-account-key-file', accountsPublic, '--service-account-signing-key-file', accountsPrivate],
-      ...['--audit-log-path', join(folder, auditLogName), '--audit-policy-file', file('audit.yaml', auditPolicy)],
+      ...[
+        '--audit-log-path',
+        join(folder, auditLogName),
+        '--audit-policy-file',
+        file('audit.yaml', auditPolicy(input)),
+      ],
       ...(admissionConfig === undefined ? [] : ['--admission-control-config-file', admissionConfig]),
     ],
     'kube-controller-manager': [
@@ -276,17 +283,19 @@ function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [C
   };
 }
 
-/** Every write, without bodies. */
-const auditPolicy = stringify({
-  apiVersion: 'audit.k8s.io/v1',
-  kind: 'Policy',
-  omitStages: ['RequestReceived'],
-  rules: [
-    { level: 'None', verbs: ['get', 'list', 'watch'] },
-    { level: 'None', resources: [{ group: 'coordination.k8s.io' }, { group: '', resources: ['events'] }] },
-    { level: 'Metadata' },
-  ],
-});
+/** Every write, without bodies; the first rule that fits counts. */
+const auditPolicy = ({ auditedUsers = [] }: ControlPlaneOptions): string =>
+  stringify({
+    apiVersion: 'audit.k8s.io/v1',
+    kind: 'Policy',
+    omitStages: ['RequestReceived'],
+    rules: [
+      ...(auditedUsers.length > 0 ? [{ level: 'Metadata', users: auditedUsers }] : []),
+      { level: 'None', verbs: ['get', 'list', 'watch'] },
+      { level: 'None', resources: [{ group: 'coordination.k8s.io' }, { group: '', resources: ['events'] }] },
+      { level: 'Metadata' },
+    ],
+  });
 
 /** OSMO's pods name the scheduler of KAI; here the default scheduler answers to that name, too. */
 function schedulerConfig(kubeconfig: string): string {

@@ -172,6 +172,8 @@ export interface Reply {
 
 export interface CallOptions {
   readonly host?: string;
+  /** That the certificate must be for. */
+  readonly serverName?: string;
   readonly port: number;
   readonly ca: string;
   readonly path?: string;
@@ -186,6 +188,7 @@ export interface CallOptions {
 /** One HTTPS request whose certificate is checked. */
 export function call({
   host = '127.0.0.1',
+  serverName: servername = serverName,
   port,
   ca,
   path = '/validate',
@@ -201,7 +204,7 @@ export function call({
         host,
         port,
         ca,
-        servername: serverName,
+        servername,
         path,
         method,
         agent: agent ?? false,

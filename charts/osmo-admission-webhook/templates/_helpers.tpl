@@ -20,6 +20,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ $image.repository }}{{ if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
+{{- /* Name of the ConfigMap with the authorities of client certificates; empty where none is asked for. */}}
+{{- define "osmo-admission.clientCa" -}}
+{{- $client := .Values.clientVerification -}}
+{{ $client.configMapName | default (ternary "osmo-admission-webhook-client-ca" "" (ne (trim $client.caBundle) "")) }}
+{{- end }}
+
 {{- /* What the schema cannot see: the release's namespace, other installations, values that only together are wrong. */}}
 {{- define "osmo-admission.check" -}}
 {{- if has .Release.Namespace .Values.policy.workflowPods.namespaces }}
@@ -27,6 +33,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- if not (or .Values.audit.stdout .Values.audit.file.enabled) }}
 {{- fail "audit.stdout and audit.file.enabled are both false: the audit log has to go somewhere" }}
+{{- end }}
+{{- with .Values.clientVerification }}
+{{- if and (trim .caBundle) .configMapName }}
+{{- fail "clientVerification.caBundle and clientVerification.configMapName are both given: the authorities of client certificates come from one of them" }}
+{{- end }}
+{{- if and (or .required .allowedNames) (not (include "osmo-admission.clientCa" $)) }}
+{{- fail (printf "clientVerification.%s needs authorities that issued the certificates: give clientVerification.caBundle or clientVerification.configMapName" (ternary "required" "allowedNames" .required)) }}
+{{- end }}
 {{- end }}
 {{- $there := lookup "admissionregistration.k8s.io/v1" "ValidatingWebhookConfiguration" "" "osmo-admission-webhook" }}
 {{- if $there }}

@@ -22,6 +22,8 @@ export interface NodeAgent {
   readonly pods: () => readonly string[];
   /** Path of what a pod's container wrote, also after its end. */
   readonly logFile: (pod: string) => string;
+  /** Of its container's process. @throws Error while none runs. */
+  readonly pid: (pod: string) => number;
   /** Where a pod's health port is reached. */
   readonly address: (pod: string) => string;
   /** Kills a container's process, as the kernel does when memory is short. */
@@ -128,6 +130,7 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
   return {
     pods: () => [...played.values()].map(({ process }) => process.slice('pod-'.length)),
     logFile: (pod) => plane.processes.logFile(`pod-${pod}`),
+    pid: (pod) => named(pod).pid(),
     address: (pod) => named(pod).address.loopback,
     kill: async (pod) => {
       await plane.processes.stop(named(pod).process, 'SIGKILL');
