@@ -17,7 +17,8 @@ export interface Release {
   helm(...args: readonly string[]): Promise<Said>;
   /** Resolves when its pods are ready and the API server calls them. @throws Error with what helm said. @param from a folder or a package, if not the project's. */
   install(values?: Values, from?: string): Promise<Said>;
-  upgrade(values?: Values, from?: string): Promise<Said>;
+  /** The same; helm waits for the rollout. @param flags more of helm's own; the last one of a name counts. */
+  upgrade(values?: Values, from?: string, ...flags: readonly string[]): Promise<Said>;
   /** Resolves when the Job at the end is through. @throws Error with what helm said. */
   uninstall(): Promise<Said>;
 }
@@ -34,20 +35,19 @@ export function createRelease(plane: ControlPlane, helm: string, name: string = 
     if (said.code !== 0) throw new Error(`helm ${args.join(' ')}: ${said.stderr}`);
     return said;
   };
-  const put = async (command: readonly string[], values: Values, from: string): Promise<Said> => {
+  const put = async (command: string, values: Values, from: string, flags: readonly string[]): Promise<Said> => {
     const file = join(plane.folder, 'values.yaml');
     writeFileSync(file, stringify(values));
-    const said = await must(...command, name, from, '--values', file, '--wait', '--timeout', '120s');
-    return said;
+    return must(command, name, from, '--values', file, '--wait', '--timeout', '120s', ...flags);
   };
   return {
     helm: run,
     async install(values = {}, from = chart) {
-      const said = await put(['install', '--create-namespace'], values, from);
+      const said = await put('install', values, from, ['--create-namespace']);
       await untilCalled(plane);
       return said;
     },
-    upgrade: (values = {}, from = chart) => put(['upgrade'], values, from),
+    upgrade: (values = {}, from = chart, ...flags) => put('upgrade', values, from, flags),
     uninstall: () => must('uninstall', name, '--wait', '--timeout', '120s'),
   };
 }
