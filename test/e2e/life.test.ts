@@ -1,23 +1,24 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { type ControlPlane, kwokAnnotation, runCommand } from '../cluster/control-plane.ts';
-import { findImage } from '../cluster/image.ts';
-import { namespace, probe, root, startCluster, untilCalled, webhookName } from '../cluster/installation.ts';
-import { type NodeAgent, startNodeAgent } from '../cluster/node-agent/agent.ts';
+import { type ControlPlane, runCommand } from '../cluster/control-plane.ts';
+import { namespace, root, untilCalled, webhookName } from '../cluster/installation.ts';
+import type { NodeAgent } from '../cluster/node-agent/agent.ts';
 import { claimFolder } from '../cluster/node-agent/volumes.ts';
-import { createRelease, type Release } from '../cluster/release.ts';
+import type { Release } from '../cluster/release.ts';
 import { caSecret } from '../cluster/self-signed.ts';
 import { eventually } from '../cluster/wait.ts';
-import { clusterNodes, osmoPod } from '../support/fixtures.ts';
+import { type KubeObject, osmoPod } from '../support/fixtures.ts';
 import { configurationPaths } from './support/certified.ts';
-import { marksOf, registerGpuNode, verified } from './support/gpu-nodes.ts';
+import { marksOf, registerGpuNode } from './support/gpu-nodes.ts';
 import { differences, type Inventory, takeInventory } from './support/inventory.ts';
-import { createUnderLoad, type Load } from './support/load.ts';
+import { type Load, loadDuring } from './support/load.ts';
+import { startReleaseCluster } from './support/release-cluster.ts';
 
 /* A release from its first installation to the last thing that it leaves, in one order: each step begins where the one before ends. */
 
+const fileSink = { audit: { file: { enabled: true, size: '1Gi' } } };
 const firstChart = join(root, 'test', 'fixtures', 'chart', 'first.tgz');
 /** The delay is short, so that a pod's end is. */
 const values = { shutdown: { delay: 2 }, reloadInterval: '1s' };
@@ -28,32 +29,20 @@ let agent: NodeAgent;
 let release: Release;
 let before: Inventory;
 
+let close: () => Promise<void>;
+
 beforeAll(async () => {
-  plane = await startCluster(inject('binaries'));
-  const nodes = clusterNodes().map((node) => ({
-    ...{ apiVersion: 'v1', kind: 'Node', ...node },
-    metadata: { ...Object(node.metadata), annotations: kwokAnnotation },
-  }));
-  await plane.apply(['create', '-f', '-'], nodes);
-  await plane.apply(['wait', '--for', 'condition=Ready', 'nodes', '--all']);
-  agent = await startNodeAgent(plane, { namespace, image: findImage(process.env) });
-  release = createRelease(plane, inject('binaries').helm);
+  ({ plane, agent, release, close } = await startReleaseCluster(inject('binaries')));
   before = await takeInventory(plane);
 }, 300_000);
 
-afterAll(async () => {
-  await agent?.close();
-  await plane?.close();
-}, 60_000);
+afterAll(() => close?.(), 60_000);
 
 /** Creates pods, dry, by two clients while something happens. */
-async function during(work: () => Promise<unknown>): Promise<Load> {
-  let working = true;
-  const end = (): void => {
-    working = false;
-  };
-  const [load] = await Promise.all([createUnderLoad(plane, 2, () => working), work().finally(end)]);
-  return load;
+const during = (work: () => Promise<unknown>): Promise<Load> => loadDuring(plane, 2, work);
+
+interface Webhook {
+  readonly clientConfig: { readonly caBundle: string };
 }
 
 interface Trust {
@@ -65,19 +54,22 @@ interface Trust {
 async function trust(): Promise<Trust> {
   const ca = (await plane.api.send('GET', caSecret)).body.data['tls.crt'];
   const answers = await Promise.all(configurationPaths.map((path) => plane.api.send('GET', path)));
-  const bundles = answers.flatMap(({ body }) => body.webhooks.map(({ clientConfig }: any) => clientConfig.caBundle));
+  const bundles = answers.flatMap(({ body }) =>
+    body.webhooks.map(({ clientConfig }: Webhook) => clientConfig.caBundle),
+  );
   return { ca, bundles };
 }
 
 /** Whether each webhook on the cluster is as the release's manifest has it. */
 async function expectRulesOfRelease(): Promise<void> {
   const { stdout } = await release.helm('get', 'manifest', webhookName);
-  const rendered = parseAllDocuments(stdout).map((document): any => document.toJS());
+  const rendered = parseAllDocuments(stdout).map((document): KubeObject => document.toJS());
   for (const path of configurationPaths) {
     const { body } = await plane.api.send('GET', path);
-    const expected = rendered.find(({ kind, metadata }) => path.includes(kind.toLowerCase()) && metadata.name === body.metadata.name);
-    expect(body.webhooks).toHaveLength(expected.webhooks.length);
-    expect(body.webhooks).toMatchObject(expected.webhooks);
+    const expected = rendered.find(({ kind }) => path.includes(`/${String(kind).toLowerCase()}s/`));
+    const webhooks = Reflect.get(Object(expected), 'webhooks');
+    expect(body.webhooks).toHaveLength(webhooks.length);
+    expect(body.webhooks).toMatchObject(webhooks);
   }
 }
 
@@ -92,8 +84,34 @@ const bothMarked = async (): Promise<void> => {
   expect((await marksOf(plane, 'gpu-1')).verified).toBeDefined();
 };
 
+const untilPods = (count: number): Promise<void> =>
+  eventually(`${count} pods are there`, () => agent.pods().length === count);
+
 const podPath = '/api/v1/namespaces/osmo-workflows/pods';
 const createPod = () => plane.api.send('POST', `${podPath}?dryRun=All`, osmoPod('chart-default-cpu'));
+
+const auditFiles = (): readonly string[] =>
+  [0, 1].map((index) => join(claimFolder(plane, `audit-${webhookName}-${index}`), 'audit.log'));
+
+const linesOfLogs = (): readonly string[] =>
+  auditFiles().flatMap((file) => (existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n') : []));
+
+/** Kubernetes keeps Events for an hour, whoever they are about. */
+const isEvent = (line: string): boolean => /^[-+~] (v1|events\.k8s\.io\/v1)\/events /.test(line);
+
+/**
+ * What is there after the last step that was not before: the namespace, as `--create-namespace` made it, which Helm never takes away, with what
+ * Kubernetes puts into each; and the claims of the audit log, which outlive it, with the volumes that whoever provisions gave them.
+ */
+const left = [
+  '+ v1/configmaps osmo-admission/kube-root-ca.crt',
+  '+ v1/namespaces /osmo-admission',
+  '+ v1/persistentvolumeclaims osmo-admission/audit-osmo-admission-webhook-0',
+  '+ v1/persistentvolumeclaims osmo-admission/audit-osmo-admission-webhook-1',
+  '+ v1/persistentvolumes /claimed-UID',
+  '+ v1/persistentvolumes /claimed-UID',
+  '+ v1/serviceaccounts osmo-admission/default',
+];
 
 /** Something that makes a pod which can run anywhere it may. */
 const deploymentIn = (name: string): object => ({
@@ -151,6 +169,7 @@ describe('a release', () => {
   }, 120_000);
 
   it('keeps its old pods, and says so, where the policy of an upgrade is refused', async () => {
+    await untilPods(2);
     const old = agent.pods();
     const broken = { policy: { nodes: { operatorTaints: [{ key: 'node.kubernetes.io/mine' }] } } };
     const { failed } = await during(async () => {
@@ -160,23 +179,29 @@ describe('a release', () => {
     expect(failed).toEqual([]);
     expect((await release.helm('status', webhookName)).stdout).toContain('STATUS: failed');
     const fresh = agent.pods().filter((name) => !old.includes(name));
-    expect(agent.pods()).toHaveLength(old.length + 1);
-    expect(readFileSync(agent.logFile(fresh[0] ?? ''), 'utf8')).toContain('the prefix node.kubernetes.io/ is that of the node lifecycle');
+    expect(agent.pods()).toHaveLength(3);
+    expect(readFileSync(agent.logFile(fresh[0] ?? ''), 'utf8')).toContain(
+      'the prefix node.kubernetes.io/ is that of the node lifecycle',
+    );
     // Those that run have read it, too, and refused it.
     const ready = await (await fetch(`http://${agent.address(old[0] ?? '')}:8080/readyz`)).text();
-    expect(ready).toContain('x');
+    expect(ready).toMatch(/^\[[^+]\] policy: .*the prefix node\.kubernetes\.io/m);
     expect(await release.helm('rollback', webhookName, '4', '--wait', '--timeout', '60s')).toMatchObject({ code: 0 });
-    await eventually('the new pod has gone', () => agent.pods().length === old.length);
+    await untilPods(2);
+    expect([...agent.pods()].sort()).toEqual([...old].sort());
   }, 120_000);
 
   it('is scaled to nothing: pods of workflows are refused, everything else passes; and comes back by itself', async () => {
     const scale = (replicas: number) =>
       plane.apply(['scale', 'deployment', webhookName, '-n', namespace, `--replicas=${replicas}`]);
     await scale(0);
-    await eventually('no pod is left', () => agent.pods().length === 0);
-    const refused = await createPod();
-    expect(refused).toMatchObject({ code: 500 });
-    expect(refused.body.message).toMatch(/^Internal error occurred: failed calling webhook "pods\.mutate\.osmo-admission": .*connection refused$/);
+    await untilPods(0);
+    const message =
+      /^Internal error occurred: failed calling webhook "pods\.mutate\.osmo-admission": .*connection refused$/;
+    await eventually('a pod is refused', async () => {
+      const { code, body } = await createPod();
+      return code === 500 && message.test(body.message);
+    });
     expect((await registerGpuNode(plane, 'gpu-while-away', '550.144.03')).code).toBe(201);
     await bothMarked();
     await plane.apply(['apply', '-f', '-'], [deploymentIn('osmo-workflows'), deploymentIn('default')]);
@@ -184,8 +209,60 @@ describe('a release', () => {
     expect(await readyReplicas('osmo-workflows')).toBe(0);
     await scale(2);
     await untilCalled(plane);
-    await eventually('the pod that was refused runs', async () => (await readyReplicas('osmo-workflows')) === 1, 60_000);
+    await eventually(
+      'the pod that was refused runs',
+      async () => (await readyReplicas('osmo-workflows')) === 1,
+      60_000,
+    );
     await bothMarked();
-    for (const name of ['osmo-workflows', 'default']) await plane.apply(['delete', 'deployment', 'some', '-n', name, '--cascade=foreground']);
+    for (const name of ['osmo-workflows', 'default'])
+      await plane.apply(['delete', 'deployment', 'some', '-n', name, '--cascade=foreground']);
+  }, 120_000);
+
+  it('becomes a StatefulSet when the audit log goes to a file: no record is lost with its pod, and the chain goes on', async () => {
+    await release.upgrade({ ...values, ...fileSink });
+    await untilCalled(plane);
+    await untilPods(2);
+    expect([...agent.pods()].sort()).toEqual([`${webhookName}-0`, `${webhookName}-1`]);
+    expect(await createPod()).toMatchObject({ code: 201 });
+    await eventually('it is recorded', () => linesOfLogs().some((line) => line.includes('osmo-workflows')));
+    const lines = linesOfLogs();
+    await plane.apply(['delete', 'pod', `${webhookName}-0`, `${webhookName}-1`, '-n', namespace, '--wait=false']);
+    await eventually(
+      'both have started again',
+      () => linesOfLogs().filter((line) => line.includes('"LogStart"')).length === 4,
+    );
+    await untilCalled(plane);
+    expect(linesOfLogs()).toEqual(expect.arrayContaining([...lines]));
+    for (const file of auditFiles()) {
+      const said = await runCommand(join(root, 'bin', 'osmo-admission'), ['log', 'verify', file]);
+      expect(said).toMatchObject({ code: 0, stderr: '' });
+    }
+  }, 180_000);
+
+  it('becomes a Deployment again: the volumes stay', async () => {
+    const lines = linesOfLogs();
+    await release.upgrade(values);
+    await untilCalled(plane);
+    await eventually('the StatefulSet has gone', () => agent.pods().every((name) => !/-[01]$/.test(name)));
+    expect(linesOfLogs()).toEqual(expect.arrayContaining([...lines]));
+    expect(await createPod()).toMatchObject({ code: 201 });
+  }, 120_000);
+
+  it('is uninstalled, and leaves what is said above, and nothing else', async () => {
+    await release.uninstall();
+    for (const name of ['gpu-old', 'gpu-while-away']) {
+      expect(await marksOf(plane, name)).toEqual({ mark: undefined, verified: undefined });
+      await plane.apply(['delete', 'node', name]);
+    }
+    let found: readonly string[] = [];
+    const look = async (): Promise<boolean> => {
+      const lines = differences(before, await takeInventory(plane)).filter((line) => !isEvent(line));
+      found = lines.map((line) => line.replace(/claimed-[-0-9a-f]+$/, 'claimed-UID'));
+      return found.length === left.length;
+    };
+    // The garbage collector takes its time; what it leaves shows below.
+    await eventually('it is through', look).catch(() => undefined);
+    expect(found).toEqual(left);
   }, 120_000);
 });

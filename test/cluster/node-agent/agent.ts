@@ -61,6 +61,9 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
       if (deletionTimestamp === undefined) await player.step();
       else void end(uid, player, deletionGracePeriodSeconds);
     }
+    // Deleted at once: by force, or after its end.
+    const known = new Set(pods.map(({ metadata }) => metadata.uid));
+    for (const [uid, player] of played) if (!known.has(uid)) void end(uid, player, 0);
   };
   const ending = new Set<string>();
   const end = async (uid: string, player: PlayedPod, graceSeconds: number): Promise<void> => {

@@ -19,7 +19,10 @@ export async function takeInventory({ api }: ControlPlane): Promise<Inventory> {
       if (!verbs.includes('list')) continue;
       for (const { metadata } of await api.list(`${path}/${resource}`)) {
         const { namespace = '', name, labels = {}, annotations = {} } = Object(metadata);
-        found.set(`${path.replace(/^\/apis?\//, '')}/${resource} ${namespace}/${name}`, sorted({ labels, annotations }));
+        found.set(
+          `${path.replace(/^\/apis?\//, '')}/${resource} ${namespace}/${name}`,
+          sorted({ labels, annotations }),
+        );
       }
     }
   }
