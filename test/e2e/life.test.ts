@@ -22,6 +22,8 @@ const fileSink = { audit: { file: { enabled: true, size: '1Gi' } } };
 const firstChart = join(root, 'test', 'fixtures', 'chart', 'first.tgz');
 /** The delay is short, so that a pod's end is. */
 const values = { shutdown: { delay: 2 }, reloadInterval: '1s' };
+/** Good by the schema, and refused by the server. */
+const broken = { policy: { nodes: { operatorTaints: [{ key: 'node.kubernetes.io/mine' }] } } };
 const moreNamespaces = { policy: { workflowPods: { namespaces: ['osmo-workflows', 'osmo-more'] } } };
 
 let plane: ControlPlane;
@@ -171,7 +173,6 @@ describe('a release', () => {
   it('keeps its old pods, and says so, where the policy of an upgrade is refused', async () => {
     await untilPods(2);
     const old = agent.pods();
-    const broken = { policy: { nodes: { operatorTaints: [{ key: 'node.kubernetes.io/mine' }] } } };
     const { failed } = await during(async () => {
       const upgrade = release.upgrade({ ...values, ...broken }, undefined, '--timeout', '10s');
       await expect(upgrade).rejects.toThrow('context deadline exceeded');
@@ -239,6 +240,18 @@ describe('a release', () => {
       expect(said).toMatchObject({ code: 0, stderr: '' });
     }
   }, 180_000);
+
+  it('keeps one of two replicas of a StatefulSet where the policy is refused, until it is rolled back', async () => {
+    await untilPods(2);
+    const { failed } = await during(async () => {
+      const upgrade = release.upgrade({ ...values, ...fileSink, ...broken }, undefined, '--timeout', '15s');
+      await expect(upgrade).rejects.toThrow('context deadline exceeded');
+    });
+    expect(failed).toEqual([]);
+    expect(await release.helm('rollback', webhookName, '--wait', '--timeout', '60s')).toMatchObject({ code: 0 });
+    const { body } = await plane.api.send('GET', `/apis/apps/v1/namespaces/${namespace}/statefulsets/${webhookName}`);
+    expect(body.status.readyReplicas).toBe(2);
+  }, 120_000);
 
   it('becomes a Deployment again: the volumes stay', async () => {
     const lines = linesOfLogs();
