@@ -40,7 +40,7 @@ const valuesOf = (sections: object): string => stringify({ tls: { mode: 'cert-ma
 const chartOf = (sections: object, namespace: string): Promise<readonly JsonObject[]> =>
   rendered(valuesOf(sections), '--namespace', namespace);
 
-/** By kind and name, without what is Helm's alone: labels of the release, hooks, and a pull policy that says what is the default anyway. */
+/** By kind and name, without what is Helm's alone: labels of the release, hooks, the checksum that starts new pods, and a pull policy that says what is the default anyway. */
 function comparable(objects: readonly JsonObject[]): Readonly<Record<string, unknown>> {
   const own = objects.filter((object) => !isHook(object) && object.kind !== 'Namespace');
   return Object.fromEntries(
@@ -52,6 +52,7 @@ function comparable(objects: readonly JsonObject[]): Readonly<Record<string, unk
         const [container] = copy.spec.template.spec.containers;
         container.args = readServeFlags(argumentsOf(object).slice(1), { POD_NAME: 'x' });
         delete container.imagePullPolicy;
+        delete copy.spec.template.metadata.annotations;
       }
       return [`${copy.kind} ${copy.metadata.namespace ?? ''}/${copy.metadata.name}`, copy];
     }),

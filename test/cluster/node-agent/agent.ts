@@ -43,7 +43,7 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
   const kubernetes = await plane.api.send('GET', '/api/v1/namespaces/default/services/kubernetes');
   const apiServerIp: string = kubernetes.body.spec.clusterIP;
   const apiServer = await startServiceProxy(apiServerIp, 443);
-  apiServer.set([{ host: '127.0.0.1', port: Number(new URL(plane.server).port) }]);
+  await apiServer.set([{ host: '127.0.0.1', port: Number(new URL(plane.server).port) }]);
 
   const playPods = async (): Promise<void> => {
     const pods = (await plane.api.list(`/api/v1/namespaces/${namespace}/pods`)) as readonly object[] as PodObject[];
@@ -51,7 +51,11 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
       const { uid, deletionTimestamp, deletionGracePeriodSeconds = 30 } = pod.metadata;
       let player = played.get(uid);
       if (player === undefined) {
-        if (deletionTimestamp !== undefined) continue;
+        if (deletionTimestamp !== undefined) {
+          // Deleted before it was seen: nothing of it runs.
+          await plane.api.send('DELETE', pathOf(pod), { gracePeriodSeconds: 0, preconditions: { uid } });
+          continue;
+        }
         player = playPod(pod, { plane, image, address: addressOf(), apiServerIp });
         played.set(uid, player);
         addresses.set(pod.metadata.name, player.address);
@@ -59,6 +63,9 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
       if (deletionTimestamp === undefined) await player.step();
       else void end(uid, player, deletionGracePeriodSeconds);
     }
+    // Deleted at once: by force, or after its end.
+    const known = new Set(pods.map(({ metadata }) => metadata.uid));
+    for (const [uid, player] of played) if (!known.has(uid)) void end(uid, player, 0);
   };
   const ending = new Set<string>();
   const end = async (uid: string, player: PlayedPod, graceSeconds: number): Promise<void> => {
@@ -81,14 +88,13 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
         ({ metadata }) => metadata.labels?.['kubernetes.io/service-name'] === service.metadata.name,
       );
       for (const { name, port } of service.spec.ports) {
-        const backends = own.flatMap(({ endpoints, ports }) => {
+        const endpoints = own.flatMap(({ endpoints: some, ports }) => {
           const target = ports?.find((candidate: { name?: string }) => (candidate.name ?? '') === (name ?? ''))?.port;
-          return (endpoints ?? [])
-            .filter(({ conditions }: { conditions: { ready?: boolean } }) => conditions.ready === true)
-            .flatMap(({ addresses: [ip] }: { addresses: string[] }) => {
-              const address = [...addresses.values()].find((candidate) => candidate.ip === ip);
-              return address === undefined ? [] : [{ host: address.loopback, port: target }];
-            });
+          return (some ?? []).map((endpoint: Endpoint) => ({ ...endpoint, port: target }));
+        });
+        const backends = reachable(endpoints).flatMap(({ addresses: [ip], port: target }) => {
+          const address = [...addresses.values()].find((candidate) => candidate.ip === ip);
+          return address === undefined ? [] : [{ host: address.loopback, port: target }];
         });
         wanted.set(`${clusterIP} ${port}`, backends);
       }
@@ -105,7 +111,7 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
         proxy = await startServiceProxy(ip, Number(port));
         proxies.set(key, proxy);
       }
-      proxy.set(backends);
+      await proxy.set(backends);
     }
   };
 
@@ -142,6 +148,21 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
       if (errors.length > 0) throw new AggregateError(errors, `the node agent: ${errors.map(String).join('\n')}`);
     },
   };
+}
+
+const pathOf = ({ metadata: { namespace, name } }: PodObject): string => `/api/v1/namespaces/${namespace}/pods/${name}`;
+
+interface Endpoint {
+  readonly addresses: readonly string[];
+  readonly conditions: { readonly ready?: boolean; readonly serving?: boolean; readonly terminating?: boolean };
+  readonly port: number;
+}
+
+/** As kube-proxy chooses: the ready ones, and where there is none those that end and still serve (ProxyTerminatingEndpoints, on since 1.26). */
+function reachable(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  const ready = endpoints.filter(({ conditions }) => conditions.ready === true);
+  if (ready.length > 0) return ready;
+  return endpoints.filter(({ conditions }) => conditions.serving === true && conditions.terminating === true);
 }
 
 /** Whether kwok leaves it to us. */

@@ -7,12 +7,12 @@ export interface Backend {
 
 /** What kube-proxy does for one port of one Service. */
 export interface ServiceProxy {
-  /** Where new connections go, in turn; those that are there stay. With none, new ones are refused. */
-  set(backends: readonly Backend[]): void;
+  /** Where new connections go, in turn; those that are there stay. With none nothing listens, so that new ones are refused. */
+  set(backends: readonly Backend[]): Promise<void>;
   close(): void;
 }
 
-/** Listens at a Service's address. @throws Error where this user may not listen there. */
+/** Listens at a Service's address, once it has been given backends. @throws Error where this user may not listen there. */
 export async function startServiceProxy(address: string, port: number): Promise<ServiceProxy> {
   let backends: readonly Backend[] = [];
   let turn = 0;
@@ -25,6 +25,7 @@ export async function startServiceProxy(address: string, port: number): Promise<
   const server: Server = createServer({ allowHalfOpen: true }, (client) => {
     track(client);
     const backend = backends[turn++ % Math.max(backends.length, 1)];
+    // Came in the moment in which the last one went.
     if (backend === undefined) {
       client.resetAndDestroy();
       return;
@@ -37,13 +38,22 @@ export async function startServiceProxy(address: string, port: number): Promise<
     client.pipe(upstream);
     upstream.pipe(client);
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, address, resolve);
-  });
+  const listen = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, address, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  // Where this user may not listen, that shows before a backend comes.
+  await listen();
+  server.close();
   return {
-    set(next) {
+    async set(next) {
       backends = next;
+      if (next.length === 0) server.close();
+      else if (!server.listening) await listen();
     },
     close() {
       for (const socket of sockets) socket.destroy();

@@ -6,7 +6,7 @@ import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { webhookName } from '../../cluster/installation.ts';
 import { type SelfSignedInstallation, type SelfSignedReplica, tlsSecret } from '../../cluster/self-signed.ts';
 import { eventually } from '../../cluster/wait.ts';
-import { createUnderLoad, type Load } from './load.ts';
+import { type Load, loadDuring } from './load.ts';
 
 /* What Secrets, caBundles and replicas show of the certificates that the server keeps. */
 
@@ -77,14 +77,7 @@ export function certified(plane: ControlPlane, webhook: SelfSignedInstallation):
     untilBundled: (count) =>
       eventually(`every caBundle holds ${count}`, async () => (await bundleSizes()).every((size) => size === count)),
     async during(work, workers = 4) {
-      let working = true;
-      const running = createUnderLoad(plane, workers, () => working);
-      try {
-        await work();
-      } finally {
-        working = false;
-      }
-      const load = await running;
+      const load = await loadDuring(plane, workers, work);
       expect(load.times.done).toBeGreaterThan(20);
       return load;
     },

@@ -30,3 +30,13 @@ export async function createUnderLoad(
   const seconds = (performance.now() - startedMs) / 1000;
   return { failed, perSecond: Math.round(times.length / seconds), times: timesOf(times) };
 }
+
+/** The same while something happens. */
+export async function loadDuring(plane: ControlPlane, workers: number, work: () => Promise<unknown>): Promise<Load> {
+  let working = true;
+  const end = (): void => {
+    working = false;
+  };
+  const [load] = await Promise.all([createUnderLoad(plane, workers, () => working), work().finally(end)]);
+  return load;
+}
