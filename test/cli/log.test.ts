@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { columns } from '../../src/audit/read/query.ts';
 import { run } from '../../src/cli/run.ts';
 import { createLog, type LogWriter, newSigningKey } from '../support/audit-log.ts';
 import { runCli } from '../support/cli.ts';
@@ -211,7 +212,7 @@ describe('log query', () => {
   log.start();
   log.decide({ user: { username: 'alice', groups: [] } });
   log.decide({ ...denial, user: { username: '=cmd|"/c calc"!A0', groups: [] } });
-  log.decide({ verb: 'update', exemptions: [{ reason: 'backups', rules: ['placement'] }] });
+  log.decide({ verb: 'update', callerVerified: true, exemptions: [{ reason: 'backups', rules: ['placement'] }] });
   log.add({ kind: 'ConfigurationRecord', time: log.time(), gaps: [] });
   log.stop();
   const query = async (...args: readonly string[]): Promise<readonly string[]> => {
@@ -227,6 +228,9 @@ describe('log query', () => {
     expect(await query('--decision', 'deny', '--rule', 'placement', '--reason', 'conflict')).toHaveLength(1);
     expect(await query('--decision', 'deny', '--rule', 'node-conformance')).toEqual([]);
     expect(await query('--exempted')).toHaveLength(1);
+    expect(await query('--caller-verified', 'true', '--verb', 'update')).toHaveLength(1);
+    expect(await query('--caller-verified', 'true')).toHaveLength(1);
+    expect(await query('--caller-verified', 'false')).toHaveLength(2);
     expect(
       await query('--verb', 'update', '--namespace', 'a-*', '--name', 'a-name', '--resource', 'pods'),
     ).toHaveLength(1);
@@ -241,6 +245,9 @@ describe('log query', () => {
   });
 
   it('writes CSV of RFC 4180 in which no cell is a formula', async () => {
+    const verified = (row: string): string | undefined => row.split(',')[columns.indexOf('callerVerified')];
+    const [, ...rest] = await query('-o', 'csv');
+    expect(rest.map(verified)).toEqual(['false', 'false', 'true']);
     const rows = await query('-o', 'csv', '--decision', 'deny');
     expect(rows).toHaveLength(2);
     expect(rows.every((row) => row.endsWith('\r'))).toBe(true);
@@ -257,6 +264,11 @@ describe('log query', () => {
   it('says so when nothing matches, which is no failure', async () => {
     const { code, stderr } = await runCli(['log', 'query', put('a.log', log.lines), '--user', 'nobody']);
     expect([code, stderr]).toEqual([0, 'no record matches\n']);
+    const unclear = await runCli(['log', 'query', put('a.log', log.lines), '--caller-verified', 'yes']);
+    expect([unclear.code, unclear.stderr.includes('--caller-verified is "yes": give true or false')]).toEqual([
+      2,
+      true,
+    ]);
     const wrong = await runCli(['log', 'query', put('a.log', log.lines), '--since', 'yesterday']);
     expect([wrong.code, wrong.stderr.includes('--since is "yesterday": give a time')]).toEqual([2, true]);
   });

@@ -1,8 +1,8 @@
 import type { Line } from '../../audit/read/entry.ts';
 import { columns, compileQuery, detailOf, findingsText, rowOf } from '../../audit/read/query.ts';
 import { clip } from '../../policy/kube/text.ts';
-import { describeFlags, type Flags, helpFlag, parseFlags } from '../flags.ts';
-import { type CliIo, exitCodes } from '../io.ts';
+import { describeFlags, type Flags, helpFlag, type ParsedFlags, parseFlags } from '../flags.ts';
+import { type CliIo, exitCodes, UsageError } from '../io.ts';
 import { csvRow } from './csv.ts';
 import { count, plural, readOutput } from './output.ts';
 import { readSpan, timeFlags } from './times.ts';
@@ -23,6 +23,7 @@ const flags: Flags = {
   namespace: { ...filter('NAMESPACE', 'Of the object.'), short: 'n' },
   name: filter('NAME', 'Of the object.'),
   exempted: { type: 'boolean', help: 'Only decisions for which an exemption counted.' },
+  'caller-verified': filter('BOOLEAN', 'Whether the caller showed that it is the API server: true or false.'),
   kind: {
     type: 'string',
     value: 'KIND',
@@ -84,6 +85,7 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
     ...readSpan(parsed, io),
     kind: parsed.string('kind') ?? 'AdmissionRecord',
     exempted: parsed.boolean('exempted'),
+    callerVerified: readBoolean('caller-verified', parsed),
   });
   const log = await openLog(parsed.positionals, io);
   const bad = createBadLines(io, log.progress);
@@ -101,6 +103,14 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
   if (found === 0) io.stderr('no record matches\n');
   if (bad.count() > 0) io.stderr(`${plural(bad.count(), 'line')} could not be read; ${count(found)} printed\n`);
   return bad.count() > 0 ? exitCodes.failed : exitCodes.ok;
+}
+
+/** @returns undefined where it is not given. @throws UsageError */
+function readBoolean(name: string, parsed: ParsedFlags): boolean | undefined {
+  const given = parsed.string(name);
+  if (given === undefined || given === 'true' || given === 'false')
+    return given === undefined ? undefined : given === 'true';
+  throw new UsageError(`--${name} is ${JSON.stringify(given)}: give true or false`);
 }
 
 /** One line, for people. */
