@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { hashOf, link } from '../../src/audit/chain.ts';
+import type { AuditLine } from '../../src/audit/line.ts';
 import { columns } from '../../src/audit/read/query.ts';
 import { run } from '../../src/cli/run.ts';
 import { createLog, type LogWriter, newSigningKey } from '../support/audit-log.ts';
@@ -182,6 +184,38 @@ describe('log verify', () => {
       good: false,
       chains: [{ replica: 'webhook-0', break: { kind: 'removed', sequence: 4, place: { line: 4 } } }],
     });
+  });
+
+  it('names a break where two servers shared a file as one, and what they said of it as a hint', async () => {
+    const log = createLog();
+    log.start();
+    log.decide();
+    const last: AuditLine = JSON.parse(log.decide());
+    // Another server finds these lines, and goes on from them; the first one sees that, and moves away.
+    log.start();
+    log.decide();
+    const own = join(directory, 'audit.0123abcd.log');
+    const { line } = link(
+      { ...last, previous: hashOf(log.lines[2] ?? '') },
+      {
+        kind: 'FileRecord',
+        time: log.time(),
+        from: '/logs/audit.log',
+        to: own,
+        why: 'somebody else has written to it',
+      },
+    );
+    const shared = put('audit.log', log.lines);
+    put('audit.0123abcd.log', [line]);
+    const { code, stdout } = await runCli(['log', 'verify', shared, own]);
+    expect([code, stdout.includes('  BREAK, ')]).toEqual([1, true]);
+    expect(stdout).toContain(`hint, no proof: ${own}:1 says that somebody else was at audit.log`);
+    const { chains } = JSON.parse((await runCli(['log', 'verify', shared, own, '-o', 'json'])).stdout);
+    expect(chains[0].hints).toEqual([expect.stringContaining('two servers')]);
+    // Of another file it says nothing.
+    const elsewhere = put('audit.log', log.lines.toSpliced(1, 1));
+    const other = put('other.log', [line.replaceAll('audit.log', 'b.log').replace('audit.0123abcd', 'c')]);
+    expect((await runCli(['log', 'verify', elsewhere, other])).stdout).not.toContain('hint');
   });
 
   it('exits 2 for what it cannot read, naming it', async () => {

@@ -3,6 +3,7 @@ import { type ChainReport, createChainVerifier } from '../../audit/read/verify-c
 import { describeFlags, type Flags, helpFlag, parseFlags } from '../flags.ts';
 import { type CliIo, exitCodes, UsageError } from '../io.ts';
 import { readText } from '../review.ts';
+import { createMoves } from './moves.ts';
 import { readOutput } from './output.ts';
 import { renderVerification, type Verification, type VerifiedChain, verificationObject } from './render-verify.ts';
 import { eachEntry, openLog } from './walk.ts';
@@ -61,14 +62,22 @@ export async function verifyLog(args: readonly string[], io: CliIo): Promise<num
   const format = readOutput(parsed.string('output'), ['text', 'json']);
   const trusted = await Promise.all(parsed.strings('public-key').map(loadPublicKey));
   const log = await openLog(parsed.positionals, io);
-  const chains: VerifiedChain[] = [];
+  const moves = createMoves();
+  const read: Omit<VerifiedChain, 'hints'>[] = [];
   for (const { replica, files } of log.chains) {
     const verifier = createChainVerifier(trusted);
-    await eachEntry(files, log.progress, verifier.feed);
+    await eachEntry(files, log.progress, (entry) => {
+      moves.see(entry);
+      verifier.feed(entry);
+    });
     const report = verifier.end();
-    chains.push({ replica, files, ...report, ends: parsed.boolean('whole') ? missingEnds(report) : [] });
+    read.push({ replica, files, ...report, ends: parsed.boolean('whole') ? missingEnds(report) : [] });
   }
   log.progress.clear();
+  const chains = read.map((chain) => ({
+    ...chain,
+    hints: chain.found === undefined ? [] : moves.hintsFor(chain.found.place.file),
+  }));
   const verification: Verification = { chains, twice: log.twice, empty: log.empty, trusted: trusted.length > 0 };
   io.stdout(format === 'json' ? verificationObject(verification) : renderVerification(verification));
   const isBroken = chains.some(({ found, ends }) => found !== undefined || ends.length > 0) || chains.length === 0;
