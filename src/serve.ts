@@ -135,7 +135,9 @@ async function runServer(settings: ServeSettings, io: CliIo, world: ServeWorld):
   certificates = opened.certificates;
   try {
     const clients = await openClientVerification(settings, metrics, world);
-    audit = await openServerAudit(settings.audit, { metrics, ...world });
+    const { client } = settings;
+    const callerVerification = client === undefined ? 'off' : client.required ? 'required' : 'on';
+    audit = await openServerAudit(settings.audit, { metrics, callerVerification, ...world });
     notes = createAuditNotes(audit.log, { now, print: printPolicy });
     notes.policy(policies.current(), '');
     if (policies.status().outcome === 'failure') notes.policy(policies.current(), policies.status().error);

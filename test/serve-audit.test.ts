@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createReviewClient, type ReviewClient } from '../scripts/review-client.ts';
 import { breaksOf, parseLines, sha256, tornTailOf } from './audit/support.ts';
@@ -130,6 +130,19 @@ describe('two servers that were given one file', () => {
 });
 
 describe('the audit log of a server', () => {
+  it.each([
+    ['off', []],
+    ['on', ['--client-ca-file']],
+    ['required', ['--client-certificate-required', '--client-ca-file']],
+  ])('says at its start whether callers are verified: %s', async (callerVerification, flags) => {
+    const file = folder.path('client-ca.crt');
+    writeFileSync(file, folder.ca);
+    const server = start(...flags, ...(flags.length > 0 ? [file] : []));
+    await server.ports();
+    await end(server);
+    expect(parseLines(content())[0]).toMatchObject({ kind: 'LogStart', settings: { callerVerification } });
+  });
+
   it('goes to standard output and a file at once, the same lines, which the answers name', async () => {
     const server = start('--audit-log', '-', '--cluster-name', 'lab');
     const client = await clientOf(server);

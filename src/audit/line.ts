@@ -45,7 +45,12 @@ export interface LogStart extends LineHeader {
   /** SPKI PEM of the Ed25519 key that signs the checkpoints; empty where nothing is signed. */
   readonly publicKey: string;
   readonly keyId: string;
-  readonly settings: { readonly fsync: Fsync; readonly onError: OnError; readonly sinks: readonly SinkName[] };
+  readonly settings: {
+    readonly fsync: Fsync;
+    readonly onError: OnError;
+    readonly sinks: readonly SinkName[];
+    readonly callerVerification: CallerVerification;
+  };
   /** What a writer that was cut off had left at the end of the file, and the file where it is kept. */
   readonly tornTail: { readonly bytes: number; readonly keptAs: string } | null;
 }
@@ -136,6 +141,8 @@ export type AuditLine =
 export type Outcome = 'loaded' | 'refused';
 export type SinkName = 'stdout' | 'file';
 /** When a written line is forced to the disk: before its answer, from time to time, never. */
+/** Whether callers are asked for client certificates: `on` serves those that are not verified, too. */
+export type CallerVerification = 'off' | 'on' | 'required';
 export type Fsync = 'always' | 'interval' | 'none';
 /** What an answer does whose line cannot be written: it goes out, or HTTP 500 does. */
 export type OnError = 'continue' | 'deny';

@@ -1,7 +1,15 @@
 import { clip } from '../policy/kube/text.ts';
 import type { AuditRecord, AuditSink, Written } from '../policy/model/record.ts';
 import { type ChainState, hashOf, type Link, link, linkCheckpoint } from './chain.ts';
-import { type Fsync, type LineBody, type LogStart, noHash, type OnError, type SinkName } from './line.ts';
+import {
+  type CallerVerification,
+  type Fsync,
+  type LineBody,
+  type LogStart,
+  noHash,
+  type OnError,
+  type SinkName,
+} from './line.ts';
 import type { SigningKey } from './signing.ts';
 import { createLineQueue, type LineQueue, type Output } from './sinks/queue.ts';
 import type { FoundTail } from './tail.ts';
@@ -17,6 +25,7 @@ export interface AuditLogOptions {
   readonly found?: FoundTail;
   readonly fsync: Fsync;
   readonly onError: OnError;
+  readonly callerVerification: CallerVerification;
   /** Undefined: no checkpoints. */
   readonly key: SigningKey | undefined;
   /** A checkpoint after so many lines at the latest. */
@@ -129,7 +138,7 @@ export function startAuditLog(options: AuditLogOptions): AuditLog {
     previousBoot: previousBootOf(found?.lastLine),
     publicKey: key?.publicKey ?? '',
     keyId: key?.keyId ?? '',
-    settings: { fsync, onError, sinks: queues.map(({ name }) => name) },
+    settings: { fsync, onError, callerVerification: options.callerVerification, sinks: queues.map(({ name }) => name) },
     tornTail: found?.tornTail ?? null,
   });
   const timer = key === undefined ? undefined : setInterval(sign, options.checkpointIntervalMs);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type FileOperations, fileOperations } from './file-operations.ts';
-import type { Fsync, LogStart, OnError, SinkName } from './line.ts';
+import type { CallerVerification, Fsync, LogStart, OnError, SinkName } from './line.ts';
 import { type AuditLog, startAuditLog } from './log.ts';
 import { loadOrMakeSigningKey } from './signing.ts';
 import { type FileFault, type FileOutputOptions, openFileOutput } from './sinks/file.ts';
@@ -26,6 +26,7 @@ export interface AuditSettings {
 
 export interface AuditWorld {
   readonly version: string;
+  readonly callerVerification: CallerVerification;
   /** @returns how many bytes it took. */
   readonly writeStdout: (bytes: Uint8Array) => Promise<number>;
   readonly now: () => number;
@@ -61,6 +62,7 @@ export async function openAuditLog(settings: AuditSettings, world: AuditWorld): 
   log = startAuditLog({
     ...{ cluster, replica, version, fsync, onError, key, checkpointRecords, checkpointIntervalMs },
     boot: randomBytes(16).toString('hex'),
+    callerVerification: world.callerVerification,
     sinks,
     ...(file !== undefined && { found: file.found }),
     ...{ now, onLost, onWorking },

@@ -146,6 +146,11 @@ const lines: readonly Readonly<Record<string, unknown>>[] = [
       fsync: { enum: ['always', 'interval', 'none'] },
       onError: { enum: ['continue', 'deny'] },
       sinks: { type: 'array', items: sink },
+      callerVerification: {
+        enum: ['off', 'on', 'required'],
+        description:
+          'Whether callers are asked for client certificates. on: those that are not verified are served, too; off: callerVerified is false in every record.',
+      },
     }),
     tornTail: {
       anyOf: [{ type: 'null' }, closed({ bytes: sequence, keptAs: filePath })],

@@ -41,6 +41,17 @@ export function exemptedValue(
   return `${rules}.${notes.sign(signedText(subject.pod, subject.pod.namespace, subject.pod.name, rules))}`;
 }
 
+/** What a note says, whoever signed it: ids of rules, or `all`. */
+export function rulesOf(note: string | undefined): string | undefined {
+  return note?.split('.')[0];
+}
+
+/** Whether a pod that is created bears a note that this replica would believe later. */
+export function isBelieved({ pod }: PodSubject, notes: NoteKeeper): boolean {
+  const [rules = '', signature = ''] = (label(pod.annotations, exemptedAnnotation) ?? '').split('.');
+  return notes.verify(signedText(pod, pod.namespace, pod.name, rules), signature);
+}
+
 /** While mutating, a pod that is given its name by the API server has none yet: then what it is made of stands for it. */
 function signedText(
   { generateName }: Pick<LivePod, 'generateName'>,

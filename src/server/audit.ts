@@ -14,7 +14,7 @@ export interface ServerAudit {
   check(): Check;
 }
 
-export interface ServerAuditWorld extends Pick<AuditWorld, 'version' | 'writeStdout' | 'now'> {
+export interface ServerAuditWorld extends Pick<AuditWorld, 'version' | 'callerVerification' | 'writeStdout' | 'now'> {
   readonly metrics: Metrics;
   readonly log: Log;
   /** Ends the process though a system call does not return. */

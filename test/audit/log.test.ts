@@ -56,7 +56,7 @@ describe('a boot', () => {
     expect(state.text.split('\n').slice(1, 3).map(sha256)).toEqual(hashes);
     expect(lines()[0]).toMatchObject({
       ...{ sequence: 1, previous: noHash, previousBoot: null, tornTail: null, publicKey: '', version: '1.2.3' },
-      settings: { fsync: 'none', onError: 'continue', sinks: ['stdout'] },
+      settings: { fsync: 'none', onError: 'continue', callerVerification: 'off', sinks: ['stdout'] },
     });
     expect(lines()[3]).toMatchObject({ signal: 'SIGTERM', records: 2 });
   });

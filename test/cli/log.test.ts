@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { hashOf, link } from '../../src/audit/chain.ts';
+import type { AuditLine } from '../../src/audit/line.ts';
+import { columns } from '../../src/audit/read/query.ts';
 import { run } from '../../src/cli/run.ts';
 import { createLog, type LogWriter, newSigningKey } from '../support/audit-log.ts';
 import { runCli } from '../support/cli.ts';
@@ -263,6 +266,38 @@ describe('log verify', () => {
     expect(stderr).toContain("a.log:1: is no event of an API server's audit log (audit.k8s.io, one a line)");
   });
 
+  it('names a break where two servers shared a file as one, and what they said of it as a hint', async () => {
+    const log = createLog();
+    log.start();
+    log.decide();
+    const last: AuditLine = JSON.parse(log.decide());
+    // Another server finds these lines, and goes on from them; the first one sees that, and moves away.
+    log.start();
+    log.decide();
+    const own = join(directory, 'audit.0123abcd.log');
+    const { line } = link(
+      { ...last, previous: hashOf(log.lines[2] ?? '') },
+      {
+        kind: 'FileRecord',
+        time: log.time(),
+        from: '/logs/audit.log',
+        to: own,
+        why: 'somebody else has written to it',
+      },
+    );
+    const shared = put('audit.log', log.lines);
+    put('audit.0123abcd.log', [line]);
+    const { code, stdout } = await runCli(['log', 'verify', shared, own]);
+    expect([code, stdout.includes('  BREAK, ')]).toEqual([1, true]);
+    expect(stdout).toContain(`hint, no proof: ${own}:1 says that somebody else was at audit.log`);
+    const { chains } = JSON.parse((await runCli(['log', 'verify', shared, own, '-o', 'json'])).stdout);
+    expect(chains[0].hints).toEqual([expect.stringContaining('two servers')]);
+    // Of another file it says nothing.
+    const elsewhere = put('audit.log', log.lines.toSpliced(1, 1));
+    const other = put('other.log', [line.replaceAll('audit.log', 'b.log').replace('audit.0123abcd', 'c')]);
+    expect((await runCli(['log', 'verify', elsewhere, other])).stdout).not.toContain('hint');
+  });
+
   it('exits 2 for what it cannot read, naming it', async () => {
     const missing = await runCli(['log', 'verify', join(directory, 'nothing.log')]);
     expect([missing.code, missing.stderr]).toEqual([
@@ -291,7 +326,7 @@ describe('log query', () => {
   log.start();
   log.decide({ user: { username: 'alice', groups: [] } });
   log.decide({ ...denial, user: { username: '=cmd|"/c calc"!A0', groups: [] } });
-  log.decide({ verb: 'update', exemptions: [{ reason: 'backups', rules: ['placement'] }] });
+  log.decide({ verb: 'update', callerVerified: true, exemptions: [{ reason: 'backups', rules: ['placement'] }] });
   log.add({ kind: 'ConfigurationRecord', time: log.time(), gaps: [] });
   log.stop();
   const query = async (...args: readonly string[]): Promise<readonly string[]> => {
@@ -307,6 +342,9 @@ describe('log query', () => {
     expect(await query('--decision', 'deny', '--rule', 'placement', '--reason', 'conflict')).toHaveLength(1);
     expect(await query('--decision', 'deny', '--rule', 'node-conformance')).toEqual([]);
     expect(await query('--exempted')).toHaveLength(1);
+    expect(await query('--caller-verified', 'true', '--verb', 'update')).toHaveLength(1);
+    expect(await query('--caller-verified', 'true')).toHaveLength(1);
+    expect(await query('--caller-verified', 'false')).toHaveLength(2);
     expect(
       await query('--verb', 'update', '--namespace', 'a-*', '--name', 'a-name', '--resource', 'pods'),
     ).toHaveLength(1);
@@ -341,6 +379,9 @@ describe('log query', () => {
   });
 
   it('writes CSV of RFC 4180 in which no cell is a formula', async () => {
+    const verified = (row: string): string | undefined => row.split(',')[columns.indexOf('callerVerified')];
+    const [, ...rest] = await query('-o', 'csv');
+    expect(rest.map(verified)).toEqual(['false', 'false', 'true']);
     const rows = await query('-o', 'csv', '--decision', 'deny');
     expect(rows).toHaveLength(2);
     expect(rows.every((row) => row.endsWith('\r'))).toBe(true);
@@ -393,6 +434,11 @@ describe('log query', () => {
   it('says so when nothing matches, which is no failure', async () => {
     const { code, stderr } = await runCli(['log', 'query', put('a.log', log.lines), '--user', 'nobody']);
     expect([code, stderr]).toEqual([0, 'no record matches\n']);
+    const unclear = await runCli(['log', 'query', put('a.log', log.lines), '--caller-verified', 'yes']);
+    expect([unclear.code, unclear.stderr.includes('--caller-verified is "yes": give true or false')]).toEqual([
+      2,
+      true,
+    ]);
     const wrong = await runCli(['log', 'query', put('a.log', log.lines), '--since', 'yesterday']);
     expect([wrong.code, wrong.stderr.includes('--since is "yesterday": give a time')]).toEqual([2, true]);
   });

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { serverName } from '../../scripts/server-process.ts';
@@ -84,6 +84,12 @@ export interface BalancedInstallation {
   addReplica(name: string, flags: readonly string[]): Replica;
   /** Shares the API server's calls between these, which run. Resolves when it calls them. */
   serve(replicas: readonly Replica[]): Promise<void>;
+  /** Files of the serving certificate of its own, for a replica that shall have another one before the rest. @returns its flags. */
+  ownCertificate(): readonly string[];
+  /** A certificate with another key, which caBundle trusts too, for a replica with files of its own. They are read within a second. */
+  renewOwnCertificate(): Promise<void>;
+  /** The same one for the rest. */
+  shareCertificate(): void;
   close(): Promise<void>;
 }
 
@@ -108,6 +114,17 @@ export async function installBalanced(plane: ControlPlane, options: InstallOptio
       balancer.route(() => replicas.map(({ port }) => port()));
       await untilCalled(plane);
     },
+    ownCertificate() {
+      copyCertificate(plane.folder, 'tls', 'own');
+      const [cert = '', key = ''] = certificateFiles(plane.folder, 'own');
+      return ['--tls-cert-file', cert, '--tls-private-key-file', key];
+    },
+    async renewOwnCertificate() {
+      const certificate = newCertificate();
+      await injectCaBundle(plane, `${installed.ca}${certificate.caPem}`);
+      writeCertificate(plane.folder, certificate, 'own');
+    },
+    shareCertificate: () => copyCertificate(plane.folder, 'own', 'tls'),
     close: balancer.close,
   };
 }
@@ -223,9 +240,21 @@ function newCertificate(): SelfSigned {
   });
 }
 
-function writeCertificate(folder: string, { certPem, keyPem }: SelfSigned): void {
-  writeFileSync(join(folder, 'tls.crt'), certPem);
-  writeFileSync(join(folder, 'tls.key'), keyPem);
+function certificateFiles(folder: string, name: string): readonly string[] {
+  return ['crt', 'key'].map((ending) => join(folder, `${name}.${ending}`));
+}
+
+function writeCertificate(folder: string, { certPem, keyPem }: SelfSigned, name = 'tls'): void {
+  const [cert = '', key = ''] = certificateFiles(folder, name);
+  writeFileSync(cert, certPem);
+  writeFileSync(key, keyPem);
+}
+
+function copyCertificate(folder: string, from: string, to: string): void {
+  const copies = certificateFiles(folder, to);
+  certificateFiles(folder, from).forEach((file, index) => {
+    copyFileSync(file, copies[index] ?? '');
+  });
 }
 
 /** What cert-manager's cainjector does to objects with its annotation. */

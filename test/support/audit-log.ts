@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { type ChainState, type Link, link, linkCheckpoint } from '../../src/audit/chain.ts';
-import { type LineBody, noHash } from '../../src/audit/line.ts';
+import { type LineBody, type LogStart, noHash } from '../../src/audit/line.ts';
 import { readEntry } from '../../src/audit/read/entry.ts';
 import { createLineSplitter } from '../../src/audit/read/split-lines.ts';
 import { type ChainReport, createChainVerifier } from '../../src/audit/read/verify-chain.ts';
@@ -77,7 +77,12 @@ export function createLog(
         sequence: 0,
         previous: previousBoot?.hash ?? noHash,
       };
-      const settings = { fsync: 'interval', onError: 'continue', sinks: ['file'] } as const;
+      const settings: LogStart['settings'] = {
+        fsync: 'interval',
+        onError: 'continue',
+        sinks: ['file'],
+        callerVerification: 'off',
+      };
       add({
         ...{ kind: 'LogStart', time: time(), version: '0.1.0', previousBoot, settings, tornTail: null },
         ...{ publicKey: key?.publicKey ?? '', keyId: key?.keyId ?? '' },

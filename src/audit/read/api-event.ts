@@ -24,6 +24,8 @@ export interface ApiEvent {
   readonly calls: readonly ApiCall[];
   /** Webhooks of ours that failed and were passed over. */
   readonly failedOpen: readonly string[];
+  /** Phases of ours in which a call got no answer: passed over, or the request was refused for it. */
+  readonly unanswered: readonly string[];
   /** Whether a webhook may have been called more than once for it; the API server keeps the annotation of the first call. */
   readonly mayCallAgain: boolean;
   /** What was sent: from level Request up. */
@@ -40,6 +42,9 @@ export interface ApiCall {
 const ours = /^[a-z-]+\.(mutate|validate)\.osmo-admission$/;
 const hashKey = '/record-hash';
 const failedOpenKey = /^failed-open\.(?:mutation|mutating|validating)\.webhook\.admission\.k8s\.io\//;
+
+/** What the API server says, with HTTP 500, where a webhook that it may not pass over does not answer. */
+const failedCall = /^Internal error occurred: failed calling webhook "([^"]*)"/;
 
 const reinvokedKey = /^mutation\.webhook\.admission\.k8s\.io\/round_[1-9]/;
 
@@ -64,6 +69,9 @@ function eventOf(value: JsonObject): ApiEvent {
   const annotations = Object.entries(object(value, 'annotations')).filter(
     (entry): entry is [string, string] => typeof entry[1] === 'string',
   );
+  const code = number(object(value, 'responseStatus'), 'code');
+  const failedOpen = annotations.flatMap(([key, name]) => (failedOpenKey.test(key) && ours.test(name) ? [name] : []));
+  const refusing = code === 500 ? failedCall.exec(text(object(value, 'responseStatus'), 'message'))?.[1] : undefined;
   const user = text(object(value, 'impersonatedUser'), 'username') || text(object(value, 'user'), 'username');
   return {
     auditId: text(value, 'auditID'),
@@ -75,12 +83,15 @@ function eventOf(value: JsonObject): ApiEvent {
     resource: `${text(ref, 'resource')}${subresource === '' ? '' : `/${subresource}`}`,
     namespace: text(ref, 'namespace'),
     name: text(ref, 'name'),
-    code: number(object(value, 'responseStatus'), 'code'),
+    code,
     receivedMs: Date.parse(text(value, 'requestReceivedTimestamp')),
     doneMs: Date.parse(text(value, 'stageTimestamp')),
     time: text(value, 'requestReceivedTimestamp'),
     calls: annotations.flatMap(([key, hash]) => callOf(key, hash)),
-    failedOpen: annotations.flatMap(([key, name]) => (failedOpenKey.test(key) && ours.test(name) ? [name] : [])),
+    failedOpen,
+    unanswered: [...failedOpen, ...(refusing === undefined ? [] : [refusing])].flatMap(
+      (name) => ours.exec(name)?.[1] ?? [],
+    ),
     // An update is tried again after a conflict; a mutating webhook is called again after another one's patch.
     mayCallAgain: verb === 'patch' || verb === 'update' || annotations.some(([key]) => reinvokedKey.test(key)),
     body: field(value, 'requestObject'),

@@ -31,12 +31,20 @@ const maxListed = 1_000;
 export interface ListEntry {
   readonly mismatch: Mismatch;
   readonly phase: string;
+  /** Of an event: from when to when it was. */
+  readonly span?: EventSpan;
+  /** Of a record. */
+  readonly boot?: string;
 }
 
+export type EventSpan = Pick<ApiEvent, 'receivedMs' | 'doneMs'>;
+
 export interface List {
-  add(mismatch: Mismatch, phase: string): void;
+  add(mismatch: Mismatch, phase: string, more?: Pick<ListEntry, 'span' | 'boot'>): void;
   /** Takes the first one out that is meant. */
   take(isMeant: (entry: ListEntry) => boolean): ListEntry | undefined;
+  /** Those that are kept. */
+  entries(): readonly ListEntry[];
   size(): number;
   listed(): Listed;
 }
@@ -45,9 +53,9 @@ export function createList(): List {
   const entries: ListEntry[] = [];
   let count = 0;
   return {
-    add(mismatch, phase) {
+    add(mismatch, phase, more = {}) {
       count += 1;
-      if (entries.length < maxListed) entries.push({ mismatch, phase });
+      if (entries.length < maxListed) entries.push({ mismatch, phase, ...more });
     },
     take(isMeant) {
       const index = entries.findIndex(isMeant);
@@ -55,6 +63,7 @@ export function createList(): List {
       count -= 1;
       return entries.splice(index, 1)[0];
     },
+    entries: () => entries,
     size: () => count,
     listed: () => ({ count, first: entries.map(({ mismatch }) => mismatch) }),
   };
@@ -81,16 +90,27 @@ export function ofRecord({ value, header, place, hash }: Line): Mismatch {
   };
 }
 
+/** What tells one request from another in both logs. A user is what somebody may have changed. */
+type Request = Pick<ApiEvent, 'verb' | 'resource' | 'namespace' | 'name'>;
+
 /** Whether a record is of a call of this request. A name may be missing on either side: with generateName it comes late. */
-export function isOf({ mismatch, phase }: ListEntry, event: ApiEvent, eventPhase: string): boolean {
-  const ms = Date.parse(mismatch.time);
+export function isOf({ mismatch, phase }: ListEntry, request: Request, span: EventSpan, phaseOfCall: string): boolean {
   return (
-    phase === eventPhase &&
-    mismatch.verb === event.verb &&
-    mismatch.resource === event.resource &&
-    mismatch.namespace === event.namespace &&
-    (mismatch.name === event.name || event.name === '' || mismatch.name === '') &&
-    ms >= event.receivedMs - slackMs &&
-    ms <= event.doneMs + slackMs
+    phase === phaseOfCall &&
+    mismatch.verb === request.verb &&
+    mismatch.resource === request.resource &&
+    mismatch.namespace === request.namespace &&
+    (mismatch.name === request.name || request.name === '' || mismatch.name === '') &&
+    isDuring(Date.parse(mismatch.time), span)
   );
+}
+
+/** Whether something may have been while a request was under way. */
+export function isDuring(ms: number, span: EventSpan): boolean {
+  return distanceMs(ms, span) <= slackMs;
+}
+
+/** How far from a request something was; 0 while it was under way. */
+export function distanceMs(ms: number, { receivedMs, doneMs }: EventSpan): number {
+  return Math.max(0, receivedMs - ms, ms - doneMs);
 }

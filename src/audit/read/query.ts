@@ -21,6 +21,8 @@ export interface Query {
   readonly name?: string | undefined;
   /** Only those for which an exemption counted. */
   readonly exempted: boolean;
+  /** Whether the caller showed that it is the API server. */
+  readonly callerVerified?: boolean | undefined;
 }
 
 /** Compiles a query once. Rule, reason and enforcement must be those of one finding. */
@@ -53,6 +55,7 @@ export function compileQuery(query: Query): (line: Line) => boolean {
       resource(resourceOf(value)) &&
       namespace(text(ref, 'namespace')) &&
       name(text(ref, 'name')) &&
+      (query.callerVerified === undefined || (field(value, 'callerVerified') === true) === query.callerVerified) &&
       (!query.exempted || objects(value, 'exemptions').length > 0) &&
       (!asksFinding ||
         objects(value, 'findings').some(
@@ -73,7 +76,7 @@ export function resourceOf(value: Line['value']): string {
 /** A record as a row: what a table shows of it. */
 export const columns = [
   ...['time', 'cluster', 'replica', 'boot', 'sequence', 'kind', 'phase', 'decision', 'user', 'verb', 'resource'],
-  ...['namespace', 'name', 'dryRun', 'findings', 'exemptions', 'policyDigest', 'detail', 'hash'],
+  ...['namespace', 'name', 'dryRun', 'callerVerified', 'findings', 'exemptions', 'policyDigest', 'detail', 'hash'],
 ] as const;
 
 export function rowOf({ header, value, hash }: Line): readonly string[] {
@@ -82,7 +85,9 @@ export function rowOf({ header, value, hash }: Line): readonly string[] {
     ...[header.time, text(value, 'cluster'), header.replica, header.boot, String(header.sequence), header.kind],
     ...[text(value, 'phase'), text(value, 'decision'), text(object(value, 'user'), 'username'), text(value, 'verb')],
     ...[resourceOf(value), text(ref, 'namespace'), text(ref, 'name')],
-    field(value, 'dryRun') === true ? 'true' : header.kind === 'AdmissionRecord' ? 'false' : '',
+    ...['dryRun', 'callerVerified'].map((key) =>
+      header.kind === 'AdmissionRecord' ? String(field(value, key) === true) : '',
+    ),
     findingsText(value),
     objects(value, 'exemptions')
       .map((exemption) => text(exemption, 'reason'))
@@ -104,11 +109,13 @@ export function findingsText(value: Line['value']): string {
 export function detailOf(value: Line['value']): string {
   const gaps = objects(value, 'gaps').map((gap) => `${text(gap, 'where')} ${text(gap, 'message')}`);
   const lost = field(value, 'lost');
+  const callers = text(object(value, 'settings'), 'callerVerification');
   const parts = [
     ...['outcome', 'preset', 'notAfter', 'fingerprint', 'version', 'keyId', 'signal', 'to', 'why', 'error'].map((key) =>
       text(value, key),
     ),
     typeof lost === 'number' ? `${lost} lines lost` : '',
+    callers === '' ? '' : `verification of callers ${callers}`,
     ...(text(value, 'kind') === 'ConfigurationRecord' && gaps.length === 0 ? ['no gaps'] : gaps),
   ];
   return parts.filter((part) => part !== '').join('; ');

@@ -1,7 +1,9 @@
 import type { ApiEvent } from './api-event.ts';
+import { createBootEnds } from './boot-ends.ts';
 import { type Line, text } from './entry.ts';
 import { createHashTable } from './hash-table.ts';
-import { createList, isOf, type Listed, ofEvent, ofRecord, slackMs } from './mismatch.ts';
+import { createList, type Listed, ofEvent, ofRecord, slackMs } from './mismatch.ts';
+import { createPairing } from './pairing.ts';
 import { inScope, type Scope } from './scope.ts';
 
 export interface Reconciliation {
@@ -20,6 +22,8 @@ export interface Reconciliation {
   readonly unknown: Listed;
   /** Both know the call, by another hash: the record was changed. */
   readonly differs: Listed;
+  /** A record of a call that got no answer, as the API server says itself: passed over, or the request refused for it. */
+  readonly unanswered: Listed;
   readonly twice: Listed;
   readonly failedOpen: Listed;
   /** Went through in our scope, without a call. */
@@ -43,9 +47,10 @@ export interface Reconciler {
   event(event: ApiEvent, scope: Scope | undefined): void;
   /** 3: our lines again. */
   recordAgain(line: Line): void;
-  /** 4: the events again, which tells what belongs to what. Not needed where `isClear`. */
+  /** 4: the events again, which tells what became of records that none of them names. Not needed where `isClear`. */
   eventAgain(event: ApiEvent): void;
   isClear(): boolean;
+  /** Last of all: pairs what is left. */
   report(): Reconciliation;
 }
 
@@ -60,6 +65,7 @@ export interface Span {
  */
 export function createReconciler(within: Span, expected: number): Reconciler {
   const hashes = createHashTable(expected);
+  const ends = createBootEnds();
   const gaps: Span[] = [];
   const levels: Record<string, number> = {};
   const lists = {
@@ -70,13 +76,14 @@ export function createReconciler(within: Span, expected: number): Reconciler {
     unseen: createList(),
     unclear: createList(),
     differs: createList(),
+    unanswered: createList(),
     again: createList(),
+    lost: createList(),
   };
   const counts = {
     events: 0,
     decisions: 0,
     known: 0,
-    lost: 0,
     errors: 0,
     outsideDecisions: 0,
     outsideEvents: 0,
@@ -89,11 +96,16 @@ export function createReconciler(within: Span, expected: number): Reconciler {
   const isCompared = ({ receivedMs, doneMs }: ApiEvent): boolean => doneMs >= ours.fromMs && compares(receivedMs);
 
   const call = (event: ApiEvent, hash: string, phase: string): void => {
+    const { receivedMs, doneMs } = event;
     if (hashes.mark(hash)) counts.known += 1;
-    else if (gaps.some(({ fromMs, toMs }) => fromMs <= event.doneMs + slackMs && toMs >= event.receivedMs - slackMs))
-      counts.lost += 1;
-    else lists.missing.add(ofEvent(event, hash), phase);
+    else {
+      const isDeclared = gaps.some(({ fromMs, toMs }) => fromMs <= doneMs + slackMs && toMs >= receivedMs - slackMs);
+      const list = isDeclared ? lists.lost : lists.missing;
+      list.add(ofEvent(event, hash), phase, { span: { receivedMs, doneMs } });
+    }
   };
+
+  const pairing = createPairing(lists, ends);
 
   return {
     record(line) {
@@ -102,6 +114,7 @@ export function createReconciler(within: Span, expected: number): Reconciler {
       if (line.header.kind === 'GapRecord') {
         gaps.push({ fromMs: Date.parse(text(line.value, 'from')), toMs: Date.parse(text(line.value, 'to')) });
       }
+      ends.see(line);
       if (line.header.kind !== 'AdmissionRecord') return;
       if (!hashes.add(line.hash)) lists.twice.add(ofRecord(line), '');
     },
@@ -131,38 +144,34 @@ export function createReconciler(within: Span, expected: number): Reconciler {
       counts.decisions += 1;
       if (hashes.isMarked(line.hash)) return;
       if (text(line.value, 'decision') === 'error') counts.errors += 1;
-      else lists.unknown.add(ofRecord(line), text(line.value, 'phase'));
+      else lists.unknown.add(ofRecord(line), text(line.value, 'phase'), { boot: line.header.boot });
     },
     isClear: () => lists.unknown.size() === 0,
     eventAgain(event) {
-      for (const { hash, phase } of event.calls) {
-        const take = () => lists.unknown.take((entry) => isOf(entry, event, phase));
-        if (hashes.has(hash)) {
-          if (!event.mayCallAgain) continue;
-          for (let record = take(); record !== undefined; record = take()) lists.again.add(record.mismatch, phase);
-        } else if (isCompared(event)) {
-          const record = take();
-          if (record === undefined) continue;
-          lists.missing.take((entry) => entry.mismatch.detail === hash);
-          lists.differs.add({ ...ofEvent(event, hash), place: record.mismatch.place }, phase);
-        }
+      if (event.mayCallAgain) {
+        for (const { hash, phase } of event.calls) if (hashes.has(hash)) pairing.further(event, phase);
       }
+      if (isCompared(event)) for (const phase of event.unanswered) pairing.failure(event, phase);
     },
-    report: () => ({
-      from: isoOf(Math.max(ours.fromMs, theirs.fromMs, within.fromMs)),
-      to: isoOf(Math.min(Math.max(ours.toMs, theirs.toMs), within.toMs)),
-      ...{ events: counts.events, levels, decisions: counts.decisions, known: counts.known },
-      ...{ lost: counts.lost, errors: counts.errors },
-      outside: { decisions: counts.outsideDecisions, events: counts.outsideEvents },
-      missing: lists.missing.listed(),
-      unknown: lists.unknown.listed(),
-      differs: lists.differs.listed(),
-      twice: lists.twice.listed(),
-      failedOpen: lists.failedOpen.listed(),
-      unseen: lists.unseen.listed(),
-      unclear: lists.unclear.listed(),
-      again: lists.again.listed(),
-    }),
+    report() {
+      pairing.settle();
+      return {
+        from: isoOf(Math.max(ours.fromMs, theirs.fromMs, within.fromMs)),
+        to: isoOf(Math.min(Math.max(ours.toMs, theirs.toMs), within.toMs)),
+        ...{ events: counts.events, levels, decisions: counts.decisions, known: counts.known },
+        ...{ lost: lists.lost.size(), errors: counts.errors },
+        outside: { decisions: counts.outsideDecisions, events: counts.outsideEvents },
+        missing: lists.missing.listed(),
+        unknown: lists.unknown.listed(),
+        differs: lists.differs.listed(),
+        unanswered: lists.unanswered.listed(),
+        twice: lists.twice.listed(),
+        failedOpen: lists.failedOpen.listed(),
+        unseen: lists.unseen.listed(),
+        unclear: lists.unclear.listed(),
+        again: lists.again.listed(),
+      };
+    },
   };
 }
 

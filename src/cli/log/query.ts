@@ -47,6 +47,7 @@ const flags: Flags = {
   namespace: { ...filter('NAMESPACE', 'Of the object.'), short: 'n' },
   name: filter('NAME', 'Of the object.'),
   exempted: { type: 'boolean', help: 'Only decisions for which an exemption counted.' },
+  'caller-verified': filter('BOOLEAN', 'Whether the caller showed that it is the API server: true or false.'),
   kind: {
     type: 'string',
     value: 'KIND',
@@ -97,6 +98,7 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
     ...readSpan(parsed, io),
     kind: parsed.string('kind') ?? 'AdmissionRecord',
     exempted: parsed.boolean('exempted'),
+    callerVerified: readBoolean('caller-verified', parsed),
   });
   const log = await openLog(parsed.positionals, io);
   const bad = createBadLines(io, log.progress);
@@ -120,7 +122,9 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
 function refuseSlips(parsed: ParsedFlags): void {
   const kind = parsed.string('kind') ?? 'AdmissionRecord';
   const idle =
-    ofDecisions.find((name) => parsed.string(name) !== undefined) ?? (parsed.boolean('exempted') && 'exempted');
+    ofDecisions.find((name) => parsed.string(name) !== undefined) ??
+    ((parsed.boolean('exempted') && 'exempted') ||
+      (parsed.string('caller-verified') !== undefined && 'caller-verified'));
   if (kind !== 'AdmissionRecord' && idle)
     throw new UsageError(`--${idle} is about decisions, which no ${kind} is: leave one of the two out`);
   for (const [name, known] of Object.entries(values)) {
@@ -130,6 +134,14 @@ function refuseSlips(parsed: ParsedFlags): void {
     if (name === 'kind' ? known.includes(given) : known.some(compileGlob(given))) continue;
     throw new UsageError(`--${name} is ${JSON.stringify(given)}: no record says that; use ${known.join(', ')}`);
   }
+}
+
+/** @returns undefined where it is not given. @throws UsageError */
+function readBoolean(name: string, parsed: ParsedFlags): boolean | undefined {
+  const given = parsed.string(name);
+  if (given === undefined || given === 'true' || given === 'false')
+    return given === undefined ? undefined : given === 'true';
+  throw new UsageError(`--${name} is ${JSON.stringify(given)}: give true or false`);
 }
 
 /** One line, for people. */

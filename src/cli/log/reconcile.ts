@@ -44,6 +44,10 @@ The join is the audit annotation <webhook>/record-hash of the API server's event
   failed open the API server went on without the webhook, by its own annotation
   unseen      a request in scope of the policy went through, and the webhook was not asked
 
+Shown too, and no mismatch:
+
+  unanswered  a record of a call that failed by the API server's own log: a server that is killed leaves some
+
 Give the logs of all replicas. Take the copy of the API server's log first, then that of the webhook's. The API server must log what the webhook judges
 at level Metadata at least. At that level creations and bindings are judged; updates, and creations that labels put in scope, need level Request.
 

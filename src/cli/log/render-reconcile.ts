@@ -19,6 +19,11 @@ export function renderReconciliation(report: ReconciliationReport): string {
     listText('twice: a record that stands in the log more than once', report.twice),
     listText('failed open: the API server went on without the webhook', report.failedOpen),
     listText('unseen: a request in scope went through, and the webhook was not asked', report.unseen),
+    // No mismatch: the API server says so, too.
+    listText(
+      'unanswered: a record of a call whose answer did not arrive, as the API server says itself',
+      report.unanswered,
+    ),
   ].filter((text) => text !== '');
   const outsideText =
     outside.decisions + outside.events === 0

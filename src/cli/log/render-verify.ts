@@ -9,6 +9,8 @@ export interface VerifiedChain extends ChainReport {
   readonly files: readonly string[];
   /** What a log that should be whole lacks at its ends. */
   readonly ends: readonly string[];
+  /** What may have led to the break, by what servers said of its file: lines that prove nothing themselves. */
+  readonly hints: readonly string[];
 }
 
 export interface Verification extends Pick<OrderedFiles, 'twice' | 'empty'> {
@@ -30,7 +32,7 @@ export function renderVerification({ chains, twice, empty, trusted }: Verificati
 }
 
 function chainText(chain: VerifiedChain): readonly string[] {
-  const { replica, cluster, files, boots, lines, lost, found, ends } = chain;
+  const { replica, cluster, files, boots, lines, lost, found, ends, hints } = chain;
   const of = cluster === '' ? '' : ` of cluster ${shown(cluster)}`;
   return [
     `replica ${shown(replica) || '(no name)'}${of}: ${plural(lines, 'line')} in ${plural(files.length, 'file')}`,
@@ -45,6 +47,7 @@ function chainText(chain: VerifiedChain): readonly string[] {
       : [
           `  BREAK, ${found.kind}: ${where(found.place)}, ${found.sequence === 0 ? 'no sequence number' : `sequence ${found.sequence} of boot ${shown(found.boot)}`}: ${found.message}`,
           '  nothing after it was checked',
+          ...hints.map((hint) => `  hint, no proof: ${hint}`),
         ]),
     ...ends.map((end) => `  BREAK, truncated: ${end}`),
   ];

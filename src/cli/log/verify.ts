@@ -4,6 +4,7 @@ import { type ChainReport, createChainVerifier } from '../../audit/read/verify-c
 import { describeFlags, type Flags, helpFlag, parseFlags } from '../flags.ts';
 import { type CliIo, exitCodes, UsageError } from '../io.ts';
 import { readText } from '../review.ts';
+import { createMoves } from './moves.ts';
 import { readOutput } from './output.ts';
 import { renderVerification, type Verification, type VerifiedChain, verificationObject } from './render-verify.ts';
 import { eachEntry, type LogFiles, openLog } from './walk.ts';
@@ -62,9 +63,14 @@ export async function verifyLog(args: readonly string[], io: CliIo): Promise<num
   const format = readOutput(parsed.string('output'), ['text', 'json']);
   const trusted = await Promise.all(parsed.strings('public-key').map(loadPublicKey));
   const log = await openLog(parsed.positionals, io);
-  const reports = await verifyChains(log, trusted, () => undefined);
+  const moves = createMoves();
+  const reports = await verifyChains(log, trusted, moves.see);
   log.progress.clear();
-  const chains = reports.map((report) => ({ ...report, ends: parsed.boolean('whole') ? missingEnds(report) : [] }));
+  const chains = reports.map((report) => ({
+    ...report,
+    ends: parsed.boolean('whole') ? missingEnds(report) : [],
+    hints: report.found === undefined ? [] : moves.hintsFor(report.found.place.file),
+  }));
   const verification: Verification = { chains, twice: log.twice, empty: log.empty, trusted: trusted.length > 0 };
   io.stdout(format === 'json' ? verificationObject(verification) : renderVerification(verification));
   const isBroken = chains.some(({ found, ends }) => found !== undefined || ends.length > 0) || chains.length === 0;
@@ -76,8 +82,8 @@ export async function verifyChains(
   log: LogFiles,
   trusted: readonly KeyObject[],
   also: (entry: Entry) => void,
-): Promise<readonly Omit<VerifiedChain, 'ends'>[]> {
-  const chains: Omit<VerifiedChain, 'ends'>[] = [];
+): Promise<readonly Omit<VerifiedChain, 'ends' | 'hints'>[]> {
+  const chains: Omit<VerifiedChain, 'ends' | 'hints'>[] = [];
   for (const { replica, files } of log.chains) {
     const verifier = createChainVerifier(trusted);
     await eachEntry(files, log.progress, (entry) => {

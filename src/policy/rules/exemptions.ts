@@ -1,4 +1,4 @@
-import { exemptedAnnotation, exemptedValue, exemptionsId, isGuardedKey } from '../exempted.ts';
+import { exemptedAnnotation, exemptedValue, exemptionsId, isBelieved, isGuardedKey, rulesOf } from '../exempted.ts';
 import { label } from '../kube/labels.ts';
 import { clip } from '../kube/text.ts';
 import type { Edit } from '../model/edit.ts';
@@ -76,9 +76,16 @@ export const exemptions = defineRule<Settings, undefined>({
     const written = label(subject.pod.annotations, exemptedAnnotation);
     if (written === computed) return nothing;
     if (phase === 'validate') {
-      // A creation without the note has fewer rights, not more: mutation and validation may have gone by two policies, or two keys.
-      const isLess = subject.old === undefined && written === undefined;
-      return isLess ? nothing : { findings: [forged(written, computed)], edits: [], notes: [] };
+      // A creation without the note has fewer rights, not more: mutation and validation may have gone by two policies.
+      if (subject.old === undefined && written === undefined) return nothing;
+      /*
+       * Two replicas may hold different keys for a while. What the note must say follows from who creates the pod, so its signature adds nothing
+       * here: it is asked for when the note is to count, by a request of somebody else.
+       */
+      if (subject.old === undefined && rulesOf(written) === rulesOf(computed)) {
+        return isBelieved(subject, notes) ? nothing : { findings: [], edits: [], notes: [unbelieved] };
+      }
+      return { findings: [forged(written, computed)], edits: [], notes: [] };
     }
     if (subject.old !== undefined) return nothing;
     const edit: Edit =
@@ -88,6 +95,8 @@ export const exemptions = defineRule<Settings, undefined>({
     return { findings: [], edits: [edit], notes: [] };
   },
 });
+
+const unbelieved = `${exemptedAnnotation} is signed with another key than this replica of the webhook has: until it has that key, the pod’s updates and binding are judged as anyone’s`;
 
 /** At creation by who creates it; afterwards what it was. */
 function computedValue(

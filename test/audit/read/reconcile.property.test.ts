@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hashOf } from '../../../src/audit/chain.ts';
+import { failedEventOf } from '../../support/api-event.ts';
 import { createLog } from '../../support/audit-log.ts';
 import { runCli } from '../../support/cli.ts';
 
@@ -24,6 +25,8 @@ const fates = {
   'nobody asked, about another resource': '',
   'nobody asked, of a pod elsewhere, whose labels the event does not show': 'unclear',
   'it was answered with an error': 'errors',
+  'its answer did not arrive, and it went on': 'unanswered, failedOpen',
+  'its answer did not arrive, and it was refused': 'unanswered',
 } as const;
 type Fate = keyof typeof fates;
 // biome-ignore lint/suspicious/noExplicitAny: a report as JSON.
@@ -89,6 +92,7 @@ describe('every request of two logs', () => {
             namespace: fate.includes('elsewhere') ? 'elsewhere' : 'osmo-workflows',
           };
           const isJudged = !/failed|nobody/.test(fate);
+          const isUnanswered = fate.includes('did not arrive');
           const receivedTime = writer.time();
           const over = { verb, objectRef, phase: phase as 'mutate' | 'validate' };
           const isError = fates[fate] === 'errors';
@@ -113,7 +117,12 @@ describe('every request of two logs', () => {
               }),
             },
           };
-          return { rank, event, isLogged: fates[fate] !== 'unknown' };
+          if (!isUnanswered) return { rank, event, isLogged: fates[fate] !== 'unknown' };
+          const unanswered = failedEventOf(line, fate.includes('went on') ? 'open' : 'refused', {
+            ...{ auditID: `${number}`, objectRef, requestReceivedTimestamp: receivedTime },
+            stageTimestamp: event.stageTimestamp,
+          });
+          return { rank, event: unanswered, isLogged: true };
         });
         const logs = writers.map(({ lines }) => lines.flatMap((line) => edited.get(line) ?? [line]));
         const sorted = events.filter(({ isLogged }) => isLogged).sort((a, b) => a.rank - b.rank);
@@ -135,11 +144,15 @@ describe('every request of two logs', () => {
         const named = (list: string): readonly string[] => report[list].first.map(({ name }: Json) => name).sort();
         const meant = (list: string): readonly string[] =>
           requests.flatMap(({ fate }, number) => (fates[fate].split(', ').includes(list) ? [`p${number}`] : [])).sort();
-        for (const list of ['missing', 'differs', 'unknown', 'twice', 'again', 'failedOpen', 'unseen', 'unclear'])
+        for (const list of [
+          ...['missing', 'differs', 'unknown', 'unanswered', 'twice', 'again', 'failedOpen', 'unseen', 'unclear'],
+        ])
           expect(`${list} ${named(list)}`).toBe(`${list} ${meant(list)}`);
         expect([report.known, report.errors]).toEqual([meant('known').length, meant('errors').length]);
-        const { known, unknown, differs, again, errors, twice, decisions } = report;
-        expect(known + unknown.count + differs.count + again.count + errors + twice.count).toBe(decisions);
+        const { known, unknown, differs, unanswered, again, errors, twice, decisions } = report;
+        expect(known + unknown.count + differs.count + unanswered.count + again.count + errors + twice.count).toBe(
+          decisions,
+        );
       }),
       { numRuns: 40 },
     );

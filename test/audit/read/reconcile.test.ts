@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { apiEventOf } from '../../support/api-event.ts';
+import { apiEventOf, failedEventOf } from '../../support/api-event.ts';
 import { createLog } from '../../support/audit-log.ts';
 import { runCli } from '../../support/cli.ts';
 
@@ -203,6 +203,106 @@ describe('whatever is done to a log', () => {
     const events = [apiEventOf(first), apiEventOf(line), later];
     const report = await reconcile(log.lines, events, '--until', requestReceivedTimestamp);
     expect([namesOf(report.unknown), report.differs.count, report.outside.events]).toEqual([['never-asked'], 0, 1]);
+  });
+
+  const hashKey = 'pods.validate.osmo-admission/record-hash';
+  const edited = (line: string): string => line.replace('"allow"', '"deny"');
+
+  /** Two requests that look alike, the second of which got no answer, at the end of a boot. */
+  function alike(over: { readonly user?: string; readonly inOrder?: boolean } = {}): Readonly<
+    Record<'first' | 'second', string>
+  > & {
+    readonly lines: readonly string[];
+    readonly events: readonly Json[];
+  } {
+    const log = createLog();
+    log.start();
+    const first = log.decide(podRef('p'));
+    const second = log.decide(podRef('p'));
+    if (over.inOrder === true) log.stop();
+    log.start();
+    const last = log.decide(podRef('last'));
+    const user = { username: over.user ?? 'alice-the-user' };
+    const events = [apiEventOf(first), failedEventOf(second, 'refused', { user }), apiEventOf(last)];
+    return { first, second, lines: log.lines, events };
+  }
+
+  for (const how of ['open', 'refused'] as const) {
+    it(`with a record whose answer did not arrive, as the API server says (${how}), is not held to differ from a lost one that looks alike`, async () => {
+      const { first, second, lines, events } = alike();
+      const theirs = events.with(1, failedEventOf(second, how));
+      for (const order of [theirs, theirs.toReversed()]) {
+        const report = await reconcile(
+          lines.filter((line) => line !== first),
+          order,
+        );
+        expect(report).toMatchObject({ missing: { count: 1 }, differs: { count: 0 }, unknown: { count: 0 } });
+        expect(namesOf(report.unanswered)).toEqual(['p']);
+        expect(report.missing.first[0].detail).toBe(events[0].annotations[hashKey]);
+        expect(report.unanswered.first[0].auditId).toBe(theirs[1].auditID);
+        expect(report.code).toBe(1);
+      }
+      const whole = await reconcile(lines, theirs);
+      expect(whole).toMatchObject({ code: how === 'open' ? 1 : 0, unanswered: { count: 1 }, unknown: { count: 0 } });
+    });
+  }
+
+  it('with a record changed whose request got an answer, says so, also beside one that got none', async () => {
+    const { first, lines, events } = alike();
+    const changed = lines.map((line) => (line === first ? edited(line) : line));
+    const { code, differs, missing, unknown, unanswered } = await reconcile(changed, events);
+    expect([code, missing.count, unknown.count]).toEqual([1, 0, 0]);
+    expect(differs.first.map(({ place }: Json) => place.line)).toEqual([2]);
+    expect(unanswered.first.map(({ place }: Json) => place.line)).toEqual([3]);
+  });
+
+  it('with a record changed, and the unanswered one beside it taken out, still names what the API server knows', async () => {
+    const { first, second, lines, events } = alike();
+    const ours = lines.flatMap((line) => (line === second ? [] : [line === first ? edited(line) : line]));
+    const { code, differs, missing } = await reconcile(ours, events);
+    expect([code, missing.count + differs.count]).toEqual([1, 1]);
+  });
+
+  it('is held to differ where the boot ended in order: then its last requests were answered', async () => {
+    const { first, lines, events } = alike({ inOrder: true });
+    const { differs, unanswered } = await reconcile(
+      lines.filter((line) => line !== first),
+      events,
+    );
+    expect([differs.count, unanswered.count]).toEqual([1, 0]);
+  });
+
+  it('has a record unanswered only where a call of its webhook failed for the same user’s request', async () => {
+    const { lines, events } = alike({ user: 'somebody-else' });
+    expect(await reconcile(lines, events)).toMatchObject({ unknown: { count: 1 }, unanswered: { count: 0 } });
+    const { second } = alike();
+    const others = [
+      // Refused by another webhook, by ours of the other phase, by the storage, or of itself.
+      ...['pods.validate.example.com', 'pods.mutate.osmo-admission'].map(
+        (name) => `failed calling webhook "${name}": EOF`,
+      ),
+      'etcdserver: request timed out',
+      `admission webhook "x" denied the request: failed calling webhook "pods.validate.osmo-admission"`,
+    ];
+    for (const message of others) {
+      const theirs = events.with(1, failedEventOf(second, 'refused', { responseStatus: { code: 500, message } }));
+      expect(await reconcile(lines, theirs)).toMatchObject({ unknown: { count: 1 }, unanswered: { count: 0 } });
+    }
+  });
+
+  it('has a record unanswered in a boot that ended in order only if it was made while that request was under way', async () => {
+    const { second, lines, events } = alike({ inOrder: true });
+    expect(await reconcile(lines, events)).toMatchObject({ code: 0, unknown: { count: 0 }, unanswered: { count: 1 } });
+    const time = new Date(Date.parse(JSON.parse(second).time) + 1_000).toISOString();
+    const later = failedEventOf(second, 'refused', { requestReceivedTimestamp: time, stageTimestamp: time });
+    const { code, unknown } = await reconcile(lines, events.with(1, later));
+    expect([code, unknown.count]).toEqual([1, 1]);
+  });
+
+  it('has one record for each call that failed, not more', async () => {
+    const { second, lines, events } = alike();
+    const { unknown, unanswered } = await reconcile([...lines, edited(second)], events);
+    expect([unknown.count, unanswered.count]).toEqual([1, 1]);
   });
 
   it('with a record that stands there twice says so', async () => {

@@ -99,23 +99,24 @@ describe('webhook-config/, as it is', () => {
 });
 
 describe('a renewal', () => {
-  it('makes another key and certificate of the same CA; caBundle stays', async () => {
+  it('makes another certificate of the same CA for the same key, with which notes are signed; caBundle stays', async () => {
     const before = await served();
     await renewCertificate(plane, leaf);
     const after = await served();
     expect(after['tls.crt']).not.toBe(before['tls.crt']);
-    expect(after['tls.key']).not.toBe(before['tls.key']);
+    expect(after['tls.key']).toBe(before['tls.key']);
     expect(after['ca.crt']).toBe(before['ca.crt']);
     expect(trusts(before['ca.crt'], after['tls.crt'])).toBe(true);
     expect(await injected(before['ca.crt'])).toBe(true);
   });
 
-  it('comes by itself when the Secret is deleted', async () => {
+  it('comes by itself when the Secret is deleted, and then with another key', async () => {
     const before = await served();
     await plane.apply(['delete', 'secret', '-n', namespace, `${webhookName}-tls`]);
     await eventually('the Secret is there again', async () => (await secret(`${webhookName}-tls`)) !== undefined);
     const after = await served();
     expect(after['tls.crt']).not.toBe(before['tls.crt']);
+    expect(after['tls.key']).not.toBe(before['tls.key']);
     expect(after['ca.crt']).toBe(before['ca.crt']);
     expect(await injected(before['ca.crt'])).toBe(true);
   });

@@ -245,7 +245,10 @@ export function describeTampering(evidence: () => Evidence, timeoutMs: number): 
           .map(({ hash }) => hash),
       );
       const lost = calm.slice(-20).filter((line) => theirs.has(sha256(line)));
-      expect(await named(calm.slice(0, -20))).toBe(`missing ${lost.length}`);
+      // The record of an update's further call, which no event names, may be taken for one of those that are gone.
+      const said = await named(calm.slice(0, -20));
+      expect(said).toMatch(/^missing \d+(, differs \d+)?$/);
+      expect((said.match(/\d+/g) ?? []).reduce((sum, number) => sum + Number(number), 0)).toBe(lost.length);
     });
 
     it('a checkpoint replaced by one of another key: unknown key, or wrong signature under the old key’s name', async () => {
