@@ -79,23 +79,30 @@ export const columns = [
   ...['namespace', 'name', 'dryRun', 'callerVerified', 'findings', 'exemptions', 'policyDigest', 'detail', 'hash'],
 ] as const;
 
-export function rowOf({ header, value, hash }: Line): readonly string[] {
+export type Row = Readonly<Record<(typeof columns)[number], string>>;
+
+export function rowOf({ header, value, hash }: Line): Row {
   const ref = object(value, 'objectRef');
-  return [
-    ...[header.time, text(value, 'cluster'), header.replica, header.boot, String(header.sequence), header.kind],
-    ...[text(value, 'phase'), text(value, 'decision'), text(object(value, 'user'), 'username'), text(value, 'verb')],
-    ...[resourceOf(value), text(ref, 'namespace'), text(ref, 'name')],
-    ...['dryRun', 'callerVerified'].map((key) =>
-      header.kind === 'AdmissionRecord' ? String(field(value, key) === true) : '',
-    ),
-    findingsText(value),
-    objects(value, 'exemptions')
+  const flag = (key: string): string => (header.kind === 'AdmissionRecord' ? String(field(value, key) === true) : '');
+  return {
+    ...{ time: header.time, cluster: text(value, 'cluster'), replica: header.replica, boot: header.boot },
+    ...{ sequence: String(header.sequence), kind: header.kind },
+    ...{
+      phase: text(value, 'phase'),
+      decision: text(value, 'decision'),
+      user: text(object(value, 'user'), 'username'),
+    },
+    ...{ verb: text(value, 'verb'), resource: resourceOf(value) },
+    ...{ namespace: text(ref, 'namespace'), name: text(ref, 'name') },
+    ...{ dryRun: flag('dryRun'), callerVerified: flag('callerVerified') },
+    findings: findingsText(value),
+    exemptions: objects(value, 'exemptions')
       .map((exemption) => text(exemption, 'reason'))
       .join('; '),
-    text(value, 'policyDigest') || text(value, 'digest'),
-    detailOf(value),
+    policyDigest: text(value, 'policyDigest') || text(value, 'digest'),
+    detail: detailOf(value),
     hash,
-  ];
+  };
 }
 
 /** `operator-node-guard/tolerates (enforce); …`. */

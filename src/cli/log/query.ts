@@ -1,5 +1,5 @@
 import { type Line, lineKinds } from '../../audit/read/entry.ts';
-import { columns, compileQuery, detailOf, findingsText, rowOf } from '../../audit/read/query.ts';
+import { columns, compileQuery, rowOf } from '../../audit/read/query.ts';
 import { compileGlob } from '../../policy/kube/glob.ts';
 import { clip } from '../../policy/kube/text.ts';
 import { describeFlags, type Flags, helpFlag, type ParsedFlags, parseFlags } from '../flags.ts';
@@ -109,7 +109,7 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
     found += 1;
     log.progress.clear();
     io.stdout(
-      format === 'csv' ? csvRow(rowOf(line)) : format === 'json' ? `${JSON.stringify(line.value)}\n` : textOf(line),
+      format === 'csv' ? csvRow(rowCells(line)) : format === 'json' ? `${JSON.stringify(line.value)}\n` : textOf(line),
     );
   });
   log.progress.clear();
@@ -144,34 +144,23 @@ function readBoolean(name: string, parsed: ParsedFlags): boolean | undefined {
   throw new UsageError(`--${name} is ${JSON.stringify(given)}: give true or false`);
 }
 
+function rowCells(line: Line): readonly string[] {
+  const row = rowOf(line);
+  return columns.map((column) => row[column]);
+}
+
 /** One line, for people. */
 function textOf(line: Line): string {
-  const [
-    time = '',
-    ,
-    replica = '',
-    ,
-    sequence = '',
-    kind = '',
-    phase = '',
-    decision = '',
-    user = '',
-    verb = '',
-    resource = '',
-    namespace = '',
-    name = '',
-    ,
-    ,
-    exemptions = '',
-    digest = '',
-  ] = rowOf(line);
-  if (line.header.kind !== 'AdmissionRecord') {
-    const detail = [detailOf(line.value), digest].filter((part) => part !== '').join('; ');
+  const row = rowOf(line);
+  const { time, replica, sequence, kind, phase, decision, user, verb, resource, namespace, name, exemptions } = row;
+  if (kind !== 'AdmissionRecord') {
+    const detail = [row.detail, row.policyDigest].filter((part) => part !== '').join('; ');
     return `${clip(`${time} ${replica} ${sequence} ${kind} ${detail}`, maxText)}\n`;
   }
   const object = namespace === '' ? name : `${namespace}/${name}`;
-  const findings = findingsText(line.value);
-  return `${clip(`${time} ${decision} ${phase} ${verb} ${resource} ${object || '(no name)'} by ${user}${findings === '' ? '' : `: ${findings}`}${exemptions === '' ? '' : `; exempt: ${exemptions}`}`, maxText)}\n`;
+  const findings = row.findings === '' ? '' : `: ${row.findings}`;
+  const exempt = exemptions === '' ? '' : `; exempt: ${exemptions}`;
+  return `${clip(`${time} ${decision} ${phase} ${verb} ${resource} ${object || '(no name)'} by ${user}${findings}${exempt}`, maxText)}\n`;
 }
 
 const maxText = 2_000;
