@@ -24,8 +24,13 @@ export interface CertificateName {
 /**
  * Installs its definitions in place of the stubs that `startCluster` has of them, and starts it. Call it before anything of theirs is applied: that
  * would be deleted with the stubs.
+ * @param gates feature gates of its CA injector, as `Name=false`.
  */
-export async function startCertManager(plane: ControlPlane, files: CertManagerFiles): Promise<CertManager> {
+export async function startCertManager(
+  plane: ControlPlane,
+  files: CertManagerFiles,
+  gates: readonly string[] = [],
+): Promise<CertManager> {
   await plane.apply(['delete', '--ignore-not-found', '-f', files.definitions]);
   // Some of them are larger than the annotation that `kubectl apply` would leave may be.
   await plane.apply(['create', '-f', files.definitions]);
@@ -37,7 +42,9 @@ export async function startCertManager(plane: ControlPlane, files: CertManagerFi
       if (code !== 0) throw new Error(`cert-manager ended with code ${code}: ${tail(plane.processes.logFile(name))}`);
     },
     async start() {
-      await plane.processes.start(name, files.program, ['--kubeconfig', plane.kubeconfig()]);
+      await plane.processes.start(name, files.program, [
+        ...['--kubeconfig', plane.kubeconfig(), '--feature-gates', gates.join()],
+      ]);
     },
   };
   await manager.start();
