@@ -80,7 +80,7 @@ export function certified(plane: ControlPlane, endpoints: () => readonly Endpoin
   const bundles = async (): Promise<readonly string[]> => {
     const answers = await Promise.all(configurationPaths.map((path) => plane.api.send('GET', path)));
     return answers.flatMap(({ body }) =>
-      body.webhooks.map(({ clientConfig }: { clientConfig: { caBundle?: string } }) =>
+      (body.webhooks ?? []).map(({ clientConfig }: { clientConfig: { caBundle?: string } }) =>
         Buffer.from(clientConfig.caBundle ?? '', 'base64').toString(),
       ),
     );
@@ -123,13 +123,13 @@ export function certified(plane: ControlPlane, endpoints: () => readonly Endpoin
     async during(work, workers = 4) {
       let working = true;
       const more = (): boolean => working;
-      const running = Promise.all([createUnderLoad(plane, workers, more), connectWhile(more)]);
-      try {
-        await work();
-      } finally {
-        working = false;
-      }
-      const [load, connections] = await running;
+      const [load, connections] = await Promise.all([
+        createUnderLoad(plane, workers, more),
+        connectWhile(more),
+        work().finally(() => {
+          working = false;
+        }),
+      ]);
       expect(load.times.done).toBeGreaterThan(20);
       return { ...load, ...connections };
     },

@@ -1,0 +1,25 @@
+import { expect } from 'vitest';
+import { tlsSecret } from '../../cluster/self-signed.ts';
+import type { Certified, CertifiedLoad } from './certified.ts';
+
+const clients = 24;
+
+/** Does something that ends in another certificate, and goes on creating until every replica has served it for a while. Says what it saw. */
+export async function underLoad(what: string, seen: Certified, work: () => Promise<void>): Promise<CertifiedLoad> {
+  const before = await seen.fingerprintIn(tlsSecret);
+  const load = await seen.during(async () => {
+    await work();
+    await seen.untilServed(before);
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+  }, clients);
+  const { times, failed, handshakes, distrusted } = load;
+  console.log(
+    `${what}: ${times.done} creates, ${failed.length} failed; ${handshakes} handshakes, ${distrusted.length} not trusted`,
+  );
+  return load;
+}
+
+export function expectNoneLost({ failed, distrusted, handshakes }: CertifiedLoad): void {
+  expect({ failed: failed.slice(0, 3), distrusted: distrusted.slice(0, 3) }).toEqual({ failed: [], distrusted: [] });
+  expect(handshakes).toBeGreaterThan(10);
+}
