@@ -1,5 +1,7 @@
+import { createAuthority } from '../../src/server/self-signed.ts';
 import type { CertManagerFiles } from './binaries.ts';
 import type { ControlPlane } from './control-plane.ts';
+import { namespace } from './installation.ts';
 import { tail } from './processes.ts';
 import { eventually } from './wait.ts';
 
@@ -81,4 +83,32 @@ export async function renewCertificate(plane: ControlPlane, { namespace, name }:
     const { body } = await plane.api.send('GET', path);
     return body.status?.revision === before + 1;
   });
+}
+
+/** An Issuer of a user's own beside the webhook, with a CA that nobody has seen yet; the same again replaces the CA. */
+export async function giveIssuer(plane: ControlPlane, name: string): Promise<void> {
+  const { certPem, keyPem } = createAuthority({
+    name,
+    notBefore: new Date(Date.now() - 60_000),
+    notAfter: new Date(Date.now() + 400 * 24 * 3_600_000),
+  });
+  const secretName = `${name}-ca`;
+  await plane.apply(
+    ['apply', '-n', namespace, '-f', '-'],
+    [
+      {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: secretName },
+        type: 'kubernetes.io/tls',
+        stringData: { 'tls.crt': certPem, 'tls.key': keyPem },
+      },
+      {
+        apiVersion: 'cert-manager.io/v1',
+        kind: 'Issuer',
+        metadata: { name },
+        spec: { ca: { secretName } },
+      },
+    ],
+  );
 }

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { createAuthority } from '../../../src/server/self-signed.ts';
-import { renewCertificate, startCertManager } from '../../cluster/cert-manager.ts';
+import { giveIssuer, renewCertificate, startCertManager } from '../../cluster/cert-manager.ts';
 import { namespace, webhookName } from '../../cluster/installation.ts';
 import { type PlayedCluster, startPlayedCluster } from '../../cluster/played-release.ts';
 import { caSecret, tlsSecret } from '../../cluster/self-signed.ts';
@@ -8,7 +7,7 @@ import { eventually } from '../../cluster/wait.ts';
 import { type Certified, type CertifiedLoad, certified } from '../support/certified.ts';
 import { expectNoneLost, underLoad } from '../support/under-load.ts';
 
-/* The chart with tls.mode cert-manager, by cert-manager's own controllers and CA injector, while 24 clients create pods. */
+/* The chart with tls.mode cert-manager, by cert-manager's own controllers and CA injector, while clients create pods. */
 
 let cluster: PlayedCluster;
 let seen: Certified;
@@ -44,36 +43,7 @@ function lately(what: string, delay: Delay, work: () => Promise<void>): Promise<
 }
 
 describe("a user's own issuer", () => {
-  const issuerSecret = 'company-ca';
   const values = { tls: { mode: 'cert-manager', issuerRef: { name: 'company' } } };
-
-  /** Gives the issuer a CA that nobody has seen yet. */
-  async function giveAuthority(): Promise<void> {
-    const { certPem, keyPem } = createAuthority({
-      name: 'company',
-      notBefore: new Date(Date.now() - 60_000),
-      notAfter: new Date(Date.now() + 400 * 24 * 3_600_000),
-    });
-    const text = { 'tls.crt': certPem, 'tls.key': keyPem };
-    await cluster.plane.apply(
-      ['apply', '-n', namespace, '-f', '-'],
-      [
-        {
-          apiVersion: 'v1',
-          kind: 'Secret',
-          metadata: { name: issuerSecret },
-          type: 'kubernetes.io/tls',
-          stringData: text,
-        },
-        {
-          apiVersion: 'cert-manager.io/v1',
-          kind: 'Issuer',
-          metadata: { name: 'company' },
-          spec: { ca: { secretName: issuerSecret } },
-        },
-      ],
-    );
-  }
 
   it('pods wait in ContainerCreating for the Secret, and serve once there is an issuer; caBundle is injected', async () => {
     const { plane, release } = cluster;
@@ -83,7 +53,7 @@ describe("a user's own issuer", () => {
       const waiting = pods.filter((pod) => JSON.stringify(pod).includes(`no secret ${webhookName}-tls`));
       return waiting.length === 2 && JSON.stringify(waiting).includes('ContainerCreating');
     });
-    await giveAuthority();
+    await giveIssuer(cluster.plane, 'company');
     await installing;
     await plane.apply(['wait', '-n', namespace, '--for=condition=Ready', '--all', 'issuers,certificates']);
     await seen.untilServed();
@@ -100,7 +70,7 @@ describe("a user's own issuer", () => {
     async (when, delay) => {
       expectNoneLost(
         await lately(`another CA of the user, in the files ${when}`, delay, async () => {
-          await giveAuthority();
+          await giveIssuer(cluster.plane, 'company');
           await renewCertificate(cluster.plane, leaf);
         }),
       );

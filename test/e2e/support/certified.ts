@@ -37,7 +37,7 @@ export interface Certified {
   /** The certificate of a Secret; undefined where that is not there. */
   certificateIn(path: string): Promise<X509Certificate | undefined>;
   fingerprintIn(path: string): Promise<string>;
-  /** Fingerprints of what each replica shows to a new connection. */
+  /** Fingerprints of what each replica shows to a new connection, or why it shows nothing. */
   served(): Promise<readonly string[]>;
   /** Until each replica serves what the Secret holds, and that is another than before. */
   untilServed(before?: string): Promise<void>;
@@ -75,8 +75,15 @@ export function certified(plane: ControlPlane, endpoints: () => readonly Endpoin
     return code === 200 ? new X509Certificate(Buffer.from(body.data['tls.crt'], 'base64')) : undefined;
   };
   const fingerprintIn = async (path: string): Promise<string> => (await certificateIn(path))?.fingerprint256 ?? 'none';
-  const served = async (): Promise<readonly string[]> =>
-    (await Promise.all(endpoints().map((endpoint) => shownBy(endpoint, '')))).map(({ fingerprint }) => fingerprint);
+  const served = (): Promise<readonly string[]> =>
+    Promise.all(
+      endpoints().map((endpoint) =>
+        shownBy(endpoint, '').then(
+          ({ fingerprint }) => fingerprint,
+          (error: unknown) => String(error),
+        ),
+      ),
+    );
   const bundles = async (): Promise<readonly string[]> => {
     const answers = await Promise.all(configurationPaths.map((path) => plane.api.send('GET', path)));
     return answers.flatMap(({ body }) =>
