@@ -17,7 +17,8 @@ export interface Release {
   helm(...args: readonly string[]): Promise<Said>;
   /** Resolves when its pods are ready and the API server calls them. @throws Error with what helm said. @param from a folder or a package, if not the project's. */
   install(values?: Values, from?: string): Promise<Said>;
-  upgrade(values?: Values, from?: string): Promise<Said>;
+  /** @param flags more of helm's. */
+  upgrade(values?: Values, from?: string, flags?: readonly string[]): Promise<Said>;
   /** Resolves when the Job at the end is through. @throws Error with what helm said. */
   uninstall(): Promise<Said>;
 }
@@ -47,7 +48,7 @@ export function createRelease(plane: ControlPlane, helm: string, name: string = 
       await untilCalled(plane);
       return said;
     },
-    upgrade: (values = {}, from = chart) => put(['upgrade'], values, from),
+    upgrade: (values = {}, from = chart, flags = []) => put(['upgrade', ...flags], values, from),
     uninstall: () => must('uninstall', name, '--wait', '--timeout', '120s'),
   };
 }

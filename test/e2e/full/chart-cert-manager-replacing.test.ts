@@ -3,7 +3,7 @@ import { giveIssuer, renewCertificate, startCertManager } from '../../cluster/ce
 import { namespace, webhookName } from '../../cluster/installation.ts';
 import { type PlayedCluster, startPlayedCluster } from '../../cluster/played-release.ts';
 import { type Certified, certified } from '../support/certified.ts';
-import { expectNoneLost, underLoad } from '../support/under-load.ts';
+import { expectNoneLost, replacedUnderLoad } from '../support/under-load.ts';
 
 /*
  * The chart with a CA injector that replaces what caBundle holds, as that of cert-manager 1.18 does by default (its gate CAInjectorMerging; the
@@ -27,7 +27,7 @@ const ca = { namespace, name: `${webhookName}-ca` };
 
 it('a renewed CA of ours, then a certificate of it that reaches the files 20 s later: no create is lost', async () => {
   cluster.agent.delayVolumes(() => 20_000);
-  const load = await underLoad('cert-manager before 1.19: renewed CA, then leaf', seen, async () => {
+  const load = await replacedUnderLoad('cert-manager before 1.19: renewed CA, then leaf', seen, async () => {
     await renewCertificate(cluster.plane, ca);
     await renewCertificate(cluster.plane, leaf);
   });
@@ -38,7 +38,7 @@ it('a renewed CA of ours, then a certificate of it that reaches the files 20 s l
 it("another CA of the user's own issuer fails creates until the certificate has reached the files", async () => {
   await giveIssuer(cluster.plane, 'company');
   cluster.agent.delayVolumes(() => 10_000);
-  const load = await underLoad("cert-manager before 1.19: another CA of the user's", seen, async () => {
+  const load = await replacedUnderLoad("cert-manager before 1.19: another CA of the user's", seen, async () => {
     await cluster.release.upgrade({ tls: { mode: 'cert-manager', issuerRef: { name: 'company' } } });
   });
   expect(load.failed.some((message) => message.includes('x509'))).toBe(true);

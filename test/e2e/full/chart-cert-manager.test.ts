@@ -5,7 +5,7 @@ import { type PlayedCluster, startPlayedCluster } from '../../cluster/played-rel
 import { caSecret, tlsSecret } from '../../cluster/self-signed.ts';
 import { eventually } from '../../cluster/wait.ts';
 import { type Certified, type CertifiedLoad, certified } from '../support/certified.ts';
-import { expectNoneLost, underLoad } from '../support/under-load.ts';
+import { expectNoneLost, replacedUnderLoad } from '../support/under-load.ts';
 
 /* The chart with tls.mode cert-manager, by cert-manager's own controllers and CA injector, while clients create pods. */
 
@@ -39,7 +39,7 @@ const anyDelay = (): Delay => {
 /** The same, where the files of pods follow late. */
 function lately(what: string, delay: Delay, work: () => Promise<void>): Promise<CertifiedLoad> {
   cluster.agent.delayVolumes(delay);
-  return underLoad(`cert-manager: ${what}`, seen, work);
+  return replacedUnderLoad(`cert-manager: ${what}`, seen, work);
 }
 
 describe("a user's own issuer", () => {

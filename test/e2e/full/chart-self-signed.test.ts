@@ -5,7 +5,7 @@ import { type PlayedCluster, startPlayedCluster } from '../../cluster/played-rel
 import { caSecret, tlsSecret } from '../../cluster/self-signed.ts';
 import { eventually } from '../../cluster/wait.ts';
 import { type Certified, certified } from '../support/certified.ts';
-import { expectNoneLost, underLoad } from '../support/under-load.ts';
+import { expectNoneLost, replacedUnderLoad } from '../support/under-load.ts';
 
 /* The chart with tls.mode self-signed while clients create pods: two replicas that race, renewals, other CAs, upgrades in the middle of them. */
 
@@ -73,7 +73,7 @@ describe('under load', () => {
   ])(
     '%s loses no create',
     async (what, paths) => {
-      expectNoneLost(await underLoad(`self-signed: ${what}`, seen, () => lose(...paths)));
+      expectNoneLost(await replacedUnderLoad(`self-signed: ${what}`, seen, () => lose(...paths)));
     },
     240_000,
   );
@@ -81,7 +81,7 @@ describe('under load', () => {
   it('another CA, and an upgrade that replaces every pod in the middle of it, lose no create and no CA', async () => {
     const bundled = await seen.bundles();
     expectNoneLost(
-      await underLoad('self-signed: another CA during helm upgrade', seen, async () => {
+      await replacedUnderLoad('self-signed: another CA during helm upgrade', seen, async () => {
         const before = await seen.fingerprintIn(caSecret);
         await Promise.all([lose(caSecret), cluster.release.upgrade({ podAnnotations: { round: 'second' } })]);
         expect(await seen.fingerprintIn(caSecret)).not.toBe(before);
@@ -98,7 +98,7 @@ describe('under load', () => {
   it('an upgrade that changes the webhooks leaves caBundle in those that stay', async () => {
     const policy = { rules: { exemptions: { enforcement: 'off' }, placement: { enforcement: 'enforce' } } };
     expectNoneLost(
-      await underLoad('self-signed: helm upgrade of the policy', seen, async () => {
+      await replacedUnderLoad('self-signed: helm upgrade of the policy', seen, async () => {
         await cluster.release.upgrade({ policy });
         await lose(tlsSecret);
       }),

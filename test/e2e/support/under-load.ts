@@ -5,12 +5,10 @@ import type { Certified, CertifiedLoad } from './certified.ts';
 /** Each waits for its answer before it asks again: more of them wait longer, no more. */
 const clients = 16;
 
-/** Does something that ends in another certificate, and goes on creating until every replica has served it for a while. Says what it saw. */
+/** Does something, and goes on creating for a while after it. Says what it saw. */
 export async function underLoad(what: string, seen: Certified, work: () => Promise<void>): Promise<CertifiedLoad> {
-  const before = await seen.fingerprintIn(tlsSecret);
   const load = await seen.during(async () => {
     await work();
-    await seen.untilServed(before);
     await new Promise((resolve) => setTimeout(resolve, 3_000));
   }, clients);
   const { times, failed, handshakes, distrusted } = load;
@@ -23,4 +21,17 @@ export async function underLoad(what: string, seen: Certified, work: () => Promi
 export function expectNoneLost({ failed, distrusted, handshakes }: CertifiedLoad): void {
   expect({ failed: failed.slice(0, 3), distrusted: distrusted.slice(0, 3) }).toEqual({ failed: [], distrusted: [] });
   expect(handshakes).toBeGreaterThan(10);
+}
+
+/** The same with what ends in another certificate, until every replica serves it. */
+export async function replacedUnderLoad(
+  what: string,
+  seen: Certified,
+  work: () => Promise<void>,
+): Promise<CertifiedLoad> {
+  const before = await seen.fingerprintIn(tlsSecret);
+  return underLoad(what, seen, async () => {
+    await work();
+    await seen.untilServed(before);
+  });
 }
