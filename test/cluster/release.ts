@@ -17,7 +17,7 @@ export interface Release {
   helm(...args: readonly string[]): Promise<Said>;
   /** Resolves when its pods are ready and the API server calls them. @throws Error with what helm said. @param from a folder or a package, if not the project's. */
   install(values?: Values, from?: string): Promise<Said>;
-  /** @param flags more of helm's. */
+  /** With these values alone, where helm takes those of before if none are given. @param flags more of helm's. */
   upgrade(values?: Values, from?: string, flags?: readonly string[]): Promise<Said>;
   /** Resolves when the Job at the end is through. @throws Error with what helm said. */
   uninstall(): Promise<Said>;
@@ -48,7 +48,7 @@ export function createRelease(plane: ControlPlane, helm: string, name: string = 
       await untilCalled(plane);
       return said;
     },
-    upgrade: (values = {}, from = chart, flags = []) => put(['upgrade', ...flags], values, from),
+    upgrade: (values = {}, from = chart, flags = []) => put(['upgrade', '--reset-values', ...flags], values, from),
     uninstall: () => must('uninstall', name, '--wait', '--timeout', '120s'),
   };
 }
