@@ -134,6 +134,9 @@ everything outside workflow namespaces is \`Ignore\`. \`--wait\` returns when th
 there (RBAC knows no name at creation), and to patch the two webhook configurations by name. A GitOps tool sees caBundle as a difference under the first two modes: let it ignore
 \`.webhooks[].clientConfig.caBundle\` of both configurations.
 
+From one mode to another on a live release, and what a renewal, another authority or a wrong caBundle does in each: [docs/operations.md](../../docs/operations.md#certificates). \`self-signed\` and \`cert-manager\` take over from one another without a refused request;
+to \`secret\` takes both authorities in \`tls.caBundle\` and, with Helm 4, \`--force-conflicts\`; away from it, \`policy.preset=monitor\` for as long.
+
 ## Rights
 
 Each right is given while something uses it: templates/rbac.yaml names what. With \`policy.rules.node-quarantine.enforcement: off\` the server cannot patch nodes, so it cannot take marks away either: where nodes bear marks,

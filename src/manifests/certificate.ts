@@ -30,7 +30,8 @@ export function buildCertificates({ namespace }: Installation): readonly KubeObj
         secretName: caName,
         // Ten years.
         duration: '87600h',
-        privateKey: ecdsa,
+        // Whatever caBundle holds of it then vouches for what is served: a ca-injector before 1.19 keeps no CA beside the new one.
+        privateKey: { ...ecdsa, rotationPolicy: 'Never' },
         issuerRef: { name: rootName, kind: 'Issuer' },
       },
     },

@@ -1,5 +1,7 @@
+import { createAuthority } from '../../src/server/self-signed.ts';
 import type { CertManagerFiles } from './binaries.ts';
 import type { ControlPlane } from './control-plane.ts';
+import { namespace } from './installation.ts';
 import { tail } from './processes.ts';
 import { eventually } from './wait.ts';
 
@@ -24,8 +26,13 @@ export interface CertificateName {
 /**
  * Installs its definitions in place of the stubs that `startCluster` has of them, and starts it. Call it before anything of theirs is applied: that
  * would be deleted with the stubs.
+ * @param gates feature gates of its CA injector, as `Name=false`.
  */
-export async function startCertManager(plane: ControlPlane, files: CertManagerFiles): Promise<CertManager> {
+export async function startCertManager(
+  plane: ControlPlane,
+  files: CertManagerFiles,
+  gates: readonly string[] = [],
+): Promise<CertManager> {
   await plane.apply(['delete', '--ignore-not-found', '-f', files.definitions]);
   // Some of them are larger than the annotation that `kubectl apply` would leave may be.
   await plane.apply(['create', '-f', files.definitions]);
@@ -37,7 +44,9 @@ export async function startCertManager(plane: ControlPlane, files: CertManagerFi
       if (code !== 0) throw new Error(`cert-manager ended with code ${code}: ${tail(plane.processes.logFile(name))}`);
     },
     async start() {
-      await plane.processes.start(name, files.program, ['--kubeconfig', plane.kubeconfig()]);
+      await plane.processes.start(name, files.program, [
+        ...['--kubeconfig', plane.kubeconfig(), '--feature-gates', gates.join()],
+      ]);
     },
   };
   await manager.start();
@@ -74,4 +83,32 @@ export async function renewCertificate(plane: ControlPlane, { namespace, name }:
     const { body } = await plane.api.send('GET', path);
     return body.status?.revision === before + 1;
   });
+}
+
+/** An Issuer of a user's own beside the webhook, with a CA that nobody has seen yet; the same again replaces the CA. */
+export async function giveIssuer(plane: ControlPlane, name: string): Promise<void> {
+  const { certPem, keyPem } = createAuthority({
+    name,
+    notBefore: new Date(Date.now() - 60_000),
+    notAfter: new Date(Date.now() + 400 * 24 * 3_600_000),
+  });
+  const secretName = `${name}-ca`;
+  await plane.apply(
+    ['apply', '-n', namespace, '-f', '-'],
+    [
+      {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: secretName },
+        type: 'kubernetes.io/tls',
+        stringData: { 'tls.crt': certPem, 'tls.key': keyPem },
+      },
+      {
+        apiVersion: 'cert-manager.io/v1',
+        kind: 'Issuer',
+        metadata: { name },
+        spec: { ca: { secretName } },
+      },
+    ],
+  );
 }

@@ -26,7 +26,7 @@ export function writeMounted(directory: string, files: Readonly<Record<string, B
   mkdirSync(directory, { recursive: true });
   const data = join(directory, '..data');
   const before = existing(data);
-  if (before !== undefined && isSame(join(directory, before), files)) return;
+  if (mountedState(directory, files) === 'same') return;
   const stamp = new Date().toISOString().replace(/\..*/, '').replace(/[-T:]/g, '_');
   const next = mkdtempSync(join(directory, `..${stamp}.`));
   chmodSync(next, 0o755);
@@ -39,6 +39,16 @@ export function writeMounted(directory: string, files: Readonly<Record<string, B
   }
   for (const name of visible) if (files[name] === undefined) rmSync(join(directory, name));
   if (before !== undefined) rmSync(join(directory, before), { recursive: true });
+}
+
+/** What stands in a folder of `writeMounted`: nothing yet, other files than these, or these. */
+export function mountedState(
+  directory: string,
+  files: Readonly<Record<string, Buffer | string>>,
+): 'absent' | 'other' | 'same' {
+  const data = existing(join(directory, '..data'));
+  if (data === undefined) return 'absent';
+  return isSame(join(directory, data), files) ? 'same' : 'other';
 }
 
 function existing(link: string): string | undefined {

@@ -17,7 +17,7 @@ export interface Release {
   helm(...args: readonly string[]): Promise<Said>;
   /** Resolves when its pods are ready and the API server calls them. @throws Error with what helm said. @param from a folder or a package, if not the project's. */
   install(values?: Values, from?: string): Promise<Said>;
-  /** The same; helm waits for the rollout. @param flags more of helm's own; the last one of a name counts. */
+  /** With these values alone, where helm takes those of before if none are given; helm waits for the rollout. @param flags more of helm's own; the last one of a name counts. */
   upgrade(values?: Values, from?: string, ...flags: readonly string[]): Promise<Said>;
   /** Resolves when the Job at the end is through. @throws Error with what helm said. */
   uninstall(): Promise<Said>;
@@ -52,7 +52,7 @@ export function createRelease(
       await untilCalled(plane);
       return said;
     },
-    upgrade: (values = {}, from = chart, ...flags) => put('upgrade', values, from, flags),
+    upgrade: (values = {}, from = chart, ...flags) => put('upgrade', values, from, ['--reset-values', ...flags]),
     uninstall: () => must('uninstall', name, '--wait', '--timeout', '120s'),
   };
 }

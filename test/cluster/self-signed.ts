@@ -24,6 +24,8 @@ export interface SelfSignedReplica extends Replica {
 export interface SelfSignedInstallation {
   readonly address: string;
   readonly replicas: readonly SelfSignedReplica[];
+  /** Where the replicas answer now. */
+  endpoints(): readonly { readonly host: string; readonly port: number }[];
   close(): Promise<void>;
 }
 
@@ -61,7 +63,9 @@ export async function installSelfSigned(plane: ControlPlane): Promise<SelfSigned
     return { ...replica, port };
   });
   const balancer = await balance(address, replicas);
-  return { address, replicas, close: balancer };
+  const endpoints = (): ReturnType<SelfSignedInstallation['endpoints']> =>
+    replicas.map(({ port }) => ({ host: address, port: port() }));
+  return { address, replicas, endpoints, close: balancer };
 }
 
 function objectsOf(file: string): readonly KubeObject[] {

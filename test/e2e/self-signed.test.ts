@@ -23,7 +23,7 @@ let seen: Certified;
 beforeAll(async () => {
   plane = await startCluster(inject('binaries'));
   webhook = await installSelfSigned(plane);
-  seen = certified(plane, webhook);
+  seen = certified(plane, webhook.endpoints);
 }, 120_000);
 
 afterAll(async () => {

@@ -26,6 +26,13 @@ export interface NodeAgent {
   readonly pid: (pod: string) => number;
   /** Where a pod's health port is reached. */
   readonly address: (pod: string) => string;
+  /**
+   * How long after a ConfigMap or Secret has changed the files of a pod that runs have it: a kubelet takes up to 90 s, each for itself. Asked again and
+   * again, so a change that waits goes by the last word; 0 at first.
+   */
+  readonly delayVolumes: (delayMs: (pod: string) => number) => void;
+  /** Names of the pods with files that wait so. */
+  readonly latePods: () => readonly string[];
   /** Kills a container's process, as the kernel does when memory is short. */
   readonly kill: (pod: string) => Promise<void>;
   /** Stops playing; processes go on. @throws Error with what went wrong while it played. */
@@ -39,6 +46,7 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
   const addresses = new Map<string, PodAddress>();
   const proxies = new Map<string, ServiceProxy>();
   const errors: unknown[] = [];
+  let volumeDelay = (_pod: string): number => 0;
   const addressOf = createAddresses();
   const kubernetes = await plane.api.send('GET', '/api/v1/namespaces/default/services/kubernetes');
   const apiServerIp: string = kubernetes.body.spec.clusterIP;
@@ -56,7 +64,10 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
           await plane.api.send('DELETE', pathOf(pod), { gracePeriodSeconds: 0, preconditions: { uid } });
           continue;
         }
-        player = playPod(pod, { plane, image, address: addressOf(), apiServerIp });
+        player = playPod(pod, {
+          ...{ plane, image, address: addressOf(), apiServerIp },
+          volumeDelayMs: () => volumeDelay(pod.metadata.name),
+        });
         played.set(uid, player);
         addresses.set(pod.metadata.name, player.address);
       }
@@ -133,8 +144,14 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
     if (found === undefined) throw new Error(`no pod ${pod} is played`);
     return found;
   };
+  const names = (players: readonly PlayedPod[]): readonly string[] =>
+    players.map(({ process }) => process.slice('pod-'.length));
   return {
-    pods: () => [...played.values()].map(({ process }) => process.slice('pod-'.length)),
+    pods: () => names([...played.values()]),
+    delayVolumes(delayMs) {
+      volumeDelay = delayMs;
+    },
+    latePods: () => names([...played.values()].filter((player) => player.isLate())),
     logFile: (pod) => plane.processes.logFile(`pod-${pod}`),
     pid: (pod) => named(pod).pid(),
     address: (pod) => named(pod).address.loopback,

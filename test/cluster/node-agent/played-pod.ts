@@ -4,7 +4,7 @@ import { contained, type Mount } from '../../support/contained.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import type { Running } from '../processes.ts';
 import type { PodObject } from './pod-object.ts';
-import { fieldOf, syncVolume } from './volumes.ts';
+import { fieldOf, type PodVolumes, syncVolume } from './volumes.ts';
 
 /** Where a pod is reached: the address that Kubernetes is told, which may not be loopback, and the one that its server really listens on. */
 export interface PodAddress {
@@ -19,6 +19,8 @@ export interface PodHost {
   readonly address: PodAddress;
   /** Of the Service `kubernetes`. */
   readonly apiServerIp: string;
+  /** How long after a change its files have it. */
+  readonly volumeDelayMs: () => number;
 }
 
 /** One pod, played from its first volume to its last status. */
@@ -28,6 +30,8 @@ export interface PlayedPod {
   readonly address: PodAddress;
   /** Of its container's process. @throws Error while none runs. */
   pid(): number;
+  /** Is a change of a volume seen that its files do not have yet? */
+  isLate(): boolean;
   /** Does what is due now: mounts, starts, probes, restarts. */
   step(): Promise<void>;
   /** SIGTERM, and SIGKILL when its grace is over; the pod is gone from the API server then. */
@@ -38,7 +42,7 @@ type ProbeState = { atMs: number; failures: number };
 
 const longestBackoffMs = 10_000;
 
-export function playPod(pod: PodObject, { plane, image, address, apiServerIp }: PodHost): PlayedPod {
+export function playPod(pod: PodObject, { plane, image, address, apiServerIp, volumeDelayMs }: PodHost): PlayedPod {
   const { name, namespace, uid } = pod.metadata;
   const [container, ...others] = pod.spec.containers;
   if (container === undefined || others.length > 0 || (pod.spec.initContainers ?? []).length > 0)
@@ -46,6 +50,7 @@ export function playPod(pod: PodObject, { plane, image, address, apiServerIp }: 
   if (container.securityContext?.readOnlyRootFilesystem !== true)
     throw new Error(`${name}: only a read-only root is played here`);
   const folder = join(plane.folder, 'pods', uid);
+  const volumes: PodVolumes = { parent: folder, delayMs: volumeDelayMs, seenMs: new Map() };
   const processName = `pod-${name}`;
   const path = `/api/v1/namespaces/${namespace}/pods/${name}`;
   const readiness: ProbeState = { atMs: 0, failures: 0 };
@@ -95,7 +100,7 @@ export function playPod(pod: PodObject, { plane, image, address, apiServerIp }: 
     mkdirSync(folder, { recursive: true });
     const folders = new Map<string, string>();
     for (const volume of pod.spec.volumes ?? []) {
-      const synced = await syncVolume(plane, pod, volume, folder);
+      const synced = await syncVolume(plane, pod, volume, volumes);
       if ('missing' in synced) {
         await report('Pending', false, { waiting: { reason: 'ContainerCreating', message: `no ${synced.missing}` } });
         return undefined;
@@ -180,6 +185,7 @@ export function playPod(pod: PodObject, { plane, image, address, apiServerIp }: 
       if (child === undefined) throw new Error(`${name} does not run`);
       return child.pid;
     },
+    isLate: () => volumes.seenMs.size > 0,
     async step() {
       if (ending) return;
       if (exit !== undefined) {

@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ControlPlane } from '../control-plane.ts';
-import { writeMounted } from '../mounted-files.ts';
+import { mountedState, writeMounted } from '../mounted-files.ts';
 import type { PodObject, Volume } from './pod-object.ts';
 
 /*
@@ -19,15 +19,26 @@ type Source = Readonly<Record<string, unknown>>;
 /** Where the volumes of claims are, which outlive their pods. */
 export const claimFolder = (plane: ControlPlane, claim: string): string => join(plane.folder, 'claims', claim);
 
+/** The volumes of one pod. */
+export interface PodVolumes {
+  /** Their folder. */
+  readonly parent: string;
+  /** How long after a change is seen the files have it, also for one that is seen already. */
+  readonly delayMs: () => number;
+  /** Since when a change is seen that the files do not have yet, by volume. */
+  readonly seenMs: Map<string, number>;
+}
+
 /**
- * Brings a volume up to what the API server has now; all that is in it changes at once.
+ * Brings a volume up to what the API server has now; all that is in it changes at once. A pod that starts gets it at once, as from a kubelet; one
+ * that runs, late; and one that runs keeps its files when what they came from is gone.
  * @returns the folder, or why the pod must wait.
  */
 export async function syncVolume(
   plane: ControlPlane,
   pod: PodObject,
   volume: Volume,
-  parent: string,
+  { parent, delayMs, seenMs }: PodVolumes,
 ): Promise<{ readonly folder: string } | { readonly missing: string }> {
   const { name, persistentVolumeClaim, emptyDir } = volume;
   if (persistentVolumeClaim !== undefined || emptyDir !== undefined) {
@@ -38,9 +49,16 @@ export async function syncVolume(
     return { folder };
   }
   const files = await filesOf(plane, pod, volume);
-  if (isMissing(files)) return files;
   const folder = join(parent, name);
-  writeMounted(folder, files);
+  if (isMissing(files)) return mountedState(folder, {}) === 'absent' ? files : { folder };
+  const state = mountedState(folder, files);
+  if (state === 'other') {
+    const seen = seenMs.get(name) ?? Date.now();
+    seenMs.set(name, seen);
+    if (Date.now() < seen + delayMs()) return { folder };
+  }
+  seenMs.delete(name);
+  if (state !== 'same') writeMounted(folder, files);
   return { folder };
 }
 

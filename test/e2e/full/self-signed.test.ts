@@ -20,7 +20,7 @@ let seen: Certified;
 beforeAll(async () => {
   plane = await startCluster(inject('binaries'));
   webhook = await installSelfSigned(plane);
-  seen = certified(plane, webhook);
+  seen = certified(plane, webhook.endpoints);
   await Promise.all(webhook.replicas.map((replica) => replica.startServer()));
   await eventually('the API server calls them', async () => (await probe(plane)).includes('denied the request'));
 }, 120_000);
