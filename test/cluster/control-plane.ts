@@ -248,6 +248,8 @@ function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [C
       // Loopback is no address that it would publish.
       ...['--secure-port', String(apiPort), '--endpoint-reconciler-type', 'none'],
       ...['--service-cluster-ip-range', `${services}.0/24`, ...tls],
+      // Where `kubectl logs` finds a kubelet: node-agent/ stands at an address of this kind.
+      ...['--kubelet-preferred-address-types', 'ExternalIP'],
       ...['--token-auth-file', file('tokens.csv', tokens)],
       ...['--authorization-mode', 'RBAC,Node', '--enable-admission-plugins', 'NodeRestriction'],
       ...['--service-account-issuer', 'https://kubernetes.default.svc'],

@@ -1,5 +1,6 @@
 import type { ControlPlane } from '../control-plane.ts';
 import { playedNames } from '../kwok-stages.ts';
+import { startKubeletLogs } from './kubelet-logs.ts';
 import { type PlayedPod, type PodAddress, playPod } from './played-pod.ts';
 import type { PodObject } from './pod-object.ts';
 import { type ServiceProxy, startServiceProxy } from './service-proxy.ts';
@@ -8,7 +9,7 @@ import { claimFolder } from './volumes.ts';
 /*
  * Plays kubelet, kube-proxy and a provisioner of volumes for the webhook's own pods, since no container runs here: what a Deployment, a
  * StatefulSet or a Job makes is scheduled by the real scheduler, and then its process is run as its pod says, in the image's root file
- * system. Nodes and all other pods are kwok's.
+ * system, and `kubectl logs` shows what it wrote. Nodes and all other pods are kwok's.
  */
 
 export interface AgentOptions {
@@ -42,6 +43,23 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
   const apiServerIp: string = kubernetes.body.spec.clusterIP;
   const apiServer = await startServiceProxy(apiServerIp, 443);
   apiServer.set([{ host: '127.0.0.1', port: Number(new URL(plane.server).port) }]);
+  const logs = await startKubeletLogs((pod) =>
+    [...played.values()].some(({ process }) => process === `pod-${pod}`)
+      ? plane.processes.logFile(`pod-${pod}`)
+      : undefined,
+  );
+  const withLogs = new Set<string>();
+  /** Where the API server finds the kubelet of a node: it asks at the external address, which nothing else here goes by. */
+  const offerLogs = async (node: string): Promise<void> => {
+    if (withLogs.has(node)) return;
+    withLogs.add(node);
+    const status = {
+      addresses: [{ type: 'ExternalIP', address: '127.0.0.1' }],
+      daemonEndpoints: { kubeletEndpoint: { Port: logs.port } },
+    };
+    const contentType = 'application/strategic-merge-patch+json';
+    await plane.api.send('PATCH', `/api/v1/nodes/${node}/status`, { status }, { contentType });
+  };
 
   const playPods = async (): Promise<void> => {
     const pods = (await plane.api.list(`/api/v1/namespaces/${namespace}/pods`)) as readonly object[] as PodObject[];
@@ -53,6 +71,7 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
         player = playPod(pod, { plane, image, address: addressOf(), apiServerIp });
         played.set(uid, player);
         addresses.set(pod.metadata.name, player.address);
+        await offerLogs(pod.spec.nodeName ?? '');
       }
       if (deletionTimestamp === undefined) await player.step();
       else void end(uid, player, deletionGracePeriodSeconds);
@@ -135,7 +154,7 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
     async close() {
       closed = true;
       await playing;
-      for (const proxy of [apiServer, ...proxies.values()]) proxy.close();
+      for (const part of [apiServer, logs, ...proxies.values()]) part.close();
       if (errors.length > 0) throw new AggregateError(errors, `the node agent: ${errors.map(String).join('\n')}`);
     },
   };
