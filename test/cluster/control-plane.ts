@@ -58,6 +58,8 @@ export const kubelets = ['gpu-9', 'compute-9', 'kubelet-1', 'kubelet-2'];
 export interface ControlPlaneOptions {
   /** A file for the API server's `--admission-control-config-file`; left out, it has none. */
   readonly admissionConfig?: string;
+  /** The API server calls endpoints itself, as where no kube-proxy runs beside it (many managed control planes). */
+  readonly callsEndpoints?: boolean;
 }
 
 /** Nodes with this annotation are kept Ready by kwok. */
@@ -219,7 +221,7 @@ interface CommandInput extends ControlPlaneOptions {
 }
 
 function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [Component, ...string[]]>> {
-  const { folder, services, users, admin, file, certPem, keyPem, caFile, admissionConfig } = input;
+  const { folder, services, users, admin, file, certPem, keyPem, caFile, admissionConfig, callsEndpoints } = input;
   const [etcdPort, peerPort, apiPort, managerPort, schedulerPort, kwokPort] = input.ports;
   const client = `http://127.0.0.1:${etcdPort}`;
   const peer = `http://127.0.0.1:${peerPort}`;
@@ -256,6 +258,7 @@ function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [C
       ...['--service-account-key-file', accountsPublic, '--service-account-signing-key-file', accountsPrivate],
       ...['--audit-log-path', join(folder, auditLogName), '--audit-policy-file', file('audit.yaml', auditPolicy)],
       ...(admissionConfig === undefined ? [] : ['--admission-control-config-file', admissionConfig]),
+      ...(callsEndpoints === true ? ['--enable-aggregator-routing'] : []),
     ],
     'kube-controller-manager': [
       'kube-controller-manager',

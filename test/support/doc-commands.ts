@@ -3,74 +3,88 @@ import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..', '..');
 
+/** A fenced block of a page. */
+export interface Block {
+  /** The heading that it stands under. */
+  readonly heading: string;
+  readonly language: string;
+  readonly body: string;
+  /** Nothing but blank lines stands between it and the block before it. */
+  readonly follows: boolean;
+}
+
 /** One thing that a page tells its reader to run. */
 export interface DocCommand {
   readonly page: string;
-  /** The heading that it stands under. */
   readonly heading: string;
   readonly command: string;
   /** What the page says that it prints; undefined where it says nothing. `…` stands for whatever comes there. */
   readonly shown?: string;
 }
 
-/** Pages for whoever installs and runs it, with the chart's own. */
+/** Every page for people, the chart's own among them. */
 export const pages: readonly string[] = [
   ...['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'charts/osmo-admission-webhook/README.md'],
   ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
 ];
 
-/**
- * Every command in a page's fenced blocks: a `sh` block is one, a script as it would be pasted, and a `text` block right after it is what it prints; of a
- * `console` block each line that begins with `$ ` is one, with what stands below it.
- * @throws Error for a block without a language, or with one that hides commands from this.
- */
-export function commandsOf(page: string): readonly DocCommand[] {
-  return commandsIn(page, readFileSync(join(root, page), 'utf8'));
-}
+const languages = ['sh', 'console', 'text', 'yaml', 'json', 'promql'];
 
-/** The same of a text. */
-export function commandsIn(page: string, text: string): readonly DocCommand[] {
-  const found: DocCommand[] = [];
+/** @throws Error for a block whose language is not said, or is none of ours: it could hide commands. */
+export function blocksIn(page: string, text: string): readonly Block[] {
+  const found: Block[] = [];
   let heading = '';
-  let fence: { readonly language: string; readonly lines: string[] } | undefined;
-  let justAbove: DocCommand | undefined;
+  let follows = false;
+  let open: { readonly language: string; readonly lines: string[] } | undefined;
   for (const line of text.split('\n')) {
-    const mark = /^\s*(?:```+|~~~+)(.*)$/.exec(line);
-    if (fence === undefined && mark === null) {
-      const title = /^#+ (.*)$/.exec(line);
-      if (title !== null) heading = title[1] ?? '';
-      if (line.trim() !== '') justAbove = undefined;
-    } else if (fence === undefined) {
-      fence = { language: mark?.[1]?.trim() ?? '', lines: [] };
-      if (!languages.includes(fence.language))
-        throw new Error(`${page}: a block of "${fence.language}" under "${heading}": one of ${languages.join(', ')}`);
-    } else if (mark === null) {
-      fence.lines.push(line);
+    const fence = /^\s*(?:```+|~~~+)(.*)$/.exec(line);
+    if (open === undefined && fence === null) {
+      heading = /^#+ (.*)$/.exec(line)?.[1] ?? heading;
+      if (line.trim() !== '') follows = false;
+    } else if (open === undefined) {
+      open = { language: fence?.[1]?.trim() ?? '', lines: [] };
+      if (!languages.includes(open.language))
+        throw new Error(`${page}: a block of "${open.language}" under "${heading}"; there are ${languages.join(', ')}`);
+    } else if (fence === null) {
+      open.lines.push(line);
     } else {
-      const { language, lines } = fence;
-      fence = undefined;
-      const body = lines.map((each) => `${each}\n`).join('');
-      const above = justAbove;
-      justAbove = undefined;
-      if (language === 'sh') {
-        justAbove = { page, heading, command: body.trimEnd() };
-        found.push(justAbove);
-      } else if (language === 'text' && above !== undefined) {
-        found[found.indexOf(above)] = { ...above, shown: body };
-      } else if (language === 'console') {
-        for (const step of body.split(/^\$ /m).slice(1)) {
-          const end = step.indexOf('\n');
-          found.push({ page, heading, command: step.slice(0, end), shown: step.slice(end + 1) });
-        }
-      }
+      found.push({ heading, language: open.language, body: open.lines.map((each) => `${each}\n`).join(''), follows });
+      open = undefined;
+      follows = true;
     }
   }
   return found;
 }
 
-const languages = ['sh', 'console', 'text', 'yaml', 'json', 'promql', 'go'];
+export const blocksOf = (page: string): readonly Block[] => blocksIn(page, readFileSync(join(root, page), 'utf8'));
 
-/** A pattern that what a command really printed has to match as a whole. */
+/**
+ * Every command in a page's blocks: a `sh` block is one, a script as it would be pasted, and a `text` block right after it is what it prints; of a
+ * `console` block each line that begins with `$ ` is one, with what stands below it.
+ */
+export function commandsIn(page: string, text: string): readonly DocCommand[] {
+  const blocks = blocksIn(page, text);
+  return blocks.flatMap(({ heading, language, body }, index): readonly DocCommand[] => {
+    if (language === 'sh') {
+      const next = blocks[index + 1];
+      const isShown = next?.language === 'text' && next.follows;
+      return [{ page, heading, command: body.trimEnd(), ...(isShown && { shown: next.body }) }];
+    }
+    if (language !== 'console') return [];
+    return body
+      .split(/^\$ /m)
+      .slice(1)
+      .map((step) => {
+        const end = step.indexOf('\n');
+        return { page, heading, command: step.slice(0, end), shown: step.slice(end + 1) };
+      });
+  });
+}
+
+export const commandsOf = (page: string): readonly DocCommand[] =>
+  commandsIn(page, readFileSync(join(root, page), 'utf8'));
+
+/** A pattern that what was really printed has to match as a whole. */
 export function patternOf(shown: string): RegExp {
   const parts = shown.split('…').map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'));
   return new RegExp(`^${parts.join('[^]*?')}$`);

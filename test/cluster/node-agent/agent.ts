@@ -27,6 +27,8 @@ export interface NodeAgent {
   readonly address: (pod: string) => string;
   /** Kills a container's process, as the kernel does when memory is short. */
   readonly kill: (pod: string) => Promise<void>;
+  /** Sends a container's process a signal, such as SIGSTOP: it hangs. */
+  readonly signal: (pod: string, name: NodeJS.Signals) => void;
   /** Stops playing; processes go on. @throws Error with what went wrong while it played. */
   readonly close: () => Promise<void>;
 }
@@ -151,6 +153,7 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
     kill: async (pod) => {
       await plane.processes.stop(named(pod).process, 'SIGKILL');
     },
+    signal: (pod, name) => process.kill(named(pod).pid(), name),
     async close() {
       closed = true;
       await playing;

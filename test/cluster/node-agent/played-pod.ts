@@ -26,6 +26,8 @@ export interface PlayedPod {
   /** Name of its process, and so of its log. */
   readonly process: string;
   readonly address: PodAddress;
+  /** Of its container's process. @throws Error while none runs. */
+  pid(): number;
   /** Does what is due now: mounts, starts, probes, restarts. */
   step(): Promise<void>;
   /** SIGTERM, and SIGKILL when its grace is over; the pod is gone from the API server then. */
@@ -174,6 +176,10 @@ export function playPod(pod: PodObject, { plane, image, address, apiServerIp }: 
   return {
     process: processName,
     address,
+    pid() {
+      if (child === undefined) throw new Error(`${name} does not run`);
+      return child.pid;
+    },
     async step() {
       if (ending) return;
       if (exit !== undefined) {

@@ -44,6 +44,9 @@ export async function startServiceProxy(address: string, port: number): Promise<
   return {
     set(next) {
       backends = next;
+      // As kube-proxy refuses what has no endpoint: nothing listens there. Connections that are there go on.
+      if (next.length === 0) server.close();
+      else if (!server.listening) server.listen(port, address);
     },
     close() {
       for (const socket of sockets) socket.destroy();

@@ -14,6 +14,8 @@ export interface Read {
 /** Somebody who pastes what a page says into a shell: in a clone, as cluster-admin, with helm, kubectl and the clone's own command on the PATH. */
 export interface Reader {
   run(command: DocCommand): Promise<Read>;
+  /** Runs this before every later command, as a function that was pasted stays in a shell. */
+  keep(command: DocCommand): void;
   /** A variable that later commands find, as an `export` makes it. */
   set(name: string, value: string): void;
 }
@@ -30,10 +32,15 @@ export function createReader(plane: ControlPlane, { helm, kubectl }: Pick<Binari
     REGISTRY: 'registry.example.com/osmo',
     PATH: [programs, join(root, 'bin'), process.env.PATH ?? ''].join(':'),
   };
+  let kept = '';
   return {
     async run({ command }) {
-      const { code, stdout } = await runCommand('bash', ['-c', `exec 2>&1; cd '${root}'\n${command}`], '', env);
+      const script = `exec 2>&1; cd '${root}'\n${kept}${command}`;
+      const { code, stdout } = await runCommand('bash', ['-c', script], '', env);
       return { code, printed: stdout };
+    },
+    keep({ command }) {
+      kept += `${command}\n`;
     },
     set(name, value) {
       env[name] = value;
