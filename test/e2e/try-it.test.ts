@@ -44,14 +44,14 @@ afterAll(() => {
 });
 
 /** What is to be run in the second terminal. */
-const steps = commandsOf('docs/try-it.md').filter(({ shown }) => shown !== undefined);
+const steps = commandsOf('docs/try-it.md').filter(({ command }) => command !== 'npm ci && npm run cluster');
 
 describe('docs/try-it.md', () => {
   it('has something to try', () => {
     expect(steps.length).toBeGreaterThan(8);
   });
 
-  for (const { command, shown } of steps) {
+  for (const { command, shown = '' } of steps) {
     it(`shows what this prints: ${command.slice(0, 100)}`, async () => {
       const { stdout, stderr } = await runCommand('bash', ['-c', `cd '${root}'; { ${command}; } 2>&1`], '', env);
       expect(`${stdout}${stderr}`).toBe(shown);
