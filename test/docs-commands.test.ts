@@ -111,6 +111,32 @@ describe('every command of a page', () => {
   });
 });
 
+describe('links of the pages', () => {
+  it('lead to files and headings that are there', () => {
+    const broken = pages.flatMap((page) => {
+      const text = readFileSync(join(root, page), 'utf8').replaceAll(/^```.*?^```$/gms, '');
+      return [...text.matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g)]
+        .filter(([, path = '', anchor]) => {
+          const file = path === '' ? join(root, page) : join(root, page, '..', path);
+          if (!existsSync(file)) return true;
+          return anchor !== undefined && !anchorsIn(readFileSync(file, 'utf8')).includes(anchor);
+        })
+        .map(([link]) => `${page}: ${link}`);
+    });
+    expect(broken).toEqual([]);
+  });
+});
+
+/** Of every heading, as GitHub makes them. */
+function anchorsIn(text: string): readonly string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
 describe('commands that need no cluster', { timeout: 120_000 }, () => {
   const those = commands.filter(
     ({ page, command }) => page === 'docs/policy.md' || command.startsWith('npm run --silent sbom'),
