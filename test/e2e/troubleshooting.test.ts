@@ -196,7 +196,7 @@ describe(page, { timeout: 180_000 }, () => {
       .find((candidate) => candidate.includes('Unable to register node with API server" err="admission'));
     expectText(symptom, `${line}\n`);
     const looked = await follow(symptom);
-    expect(looked).toContain('node-conformance/container-runtime');
+    expect(looked).toContain('"reason":"container-runtime","rule":"node-conformance"');
     await eventually('it registers', async () => (await plane.kubectl(['get', 'node', 'kubelet-1'])).code === 0);
     await plane.stopKubelet('kubelet-1');
     await plane.apply(['delete', 'node', 'kubelet-1']);
@@ -292,14 +292,15 @@ describe(page, { timeout: 180_000 }, () => {
       'pod-security.kubernetes.io/enforce=restricted',
       '--overwrite',
     ]);
-    const hangs = await pasted('webhook_upgrade --set hostNetwork=true --timeout 10s');
-    expectText('helm upgrade hangs', hangs);
-    const looked = await follow('Webhook pods do not start');
-    expect(looked).toContain('violates PodSecurity "restricted:latest": host namespaces (hostNetwork=true)');
-    expect(await isAdmitted()).toBe(true);
+    const missing = '--force-conflicts --set tls.mode=secret --set tls.secretName=missing --set tls.caBundle=x';
+    expectText('helm upgrade hangs', await pasted(`webhook_upgrade ${missing} --timeout 10s`));
+    expect(await follow('Webhook pods do not start')).toContain('ContainerCreating');
+    await eventually('the old ones serve', isAdmitted);
     expect(await follow('helm upgrade hangs')).toContain('failed');
-    await pasted('webhook_upgrade --force-conflicts --set tls.mode=secret --set tls.secretName=missing --timeout 10s');
-    expect(await pasted(commandOf('Webhook pods do not start'))).toContain('ContainerCreating');
+    await eventually('pods are admitted', isAdmitted);
+    await pasted('webhook_upgrade --set hostNetwork=true --timeout 10s');
+    const looked = await pasted(commandOf('Webhook pods do not start'));
+    expect(looked).toContain('violates PodSecurity "restricted:latest": host namespaces (hostNetwork=true)');
     await pasted(commandOf('helm upgrade hangs', 'helm rollback'));
     await eventually('pods are admitted', isAdmitted);
   });
@@ -310,6 +311,7 @@ describe(page, { timeout: 180_000 }, () => {
 
   it('a server that was killed', async () => {
     const symptom = 'The audit log';
+    await eventually('one runs', async () => (await runningPod()) !== '');
     await agent.kill(await runningPod());
     await logged('"kind":"LogStart"');
     await eventually('it runs again', isAdmitted);
