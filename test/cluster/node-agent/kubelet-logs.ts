@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createSelfSigned } from '../../../src/server/self-signed.ts';
@@ -25,6 +25,10 @@ export async function startKubeletLogs(fileOf: (pod: string) => string | undefin
     const unknown = [...searchParams.keys()].filter((name) => name !== 'tailLines');
     if (file === undefined || unknown.length > 0) {
       response.writeHead(501).end(`not played here: ${pathname} ${unknown.join()}`);
+      return;
+    }
+    if (!existsSync(file)) {
+      response.writeHead(400).end(`container in pod ${pod} is waiting to start: ContainerCreating`);
       return;
     }
     const lines = readFileSync(file, 'utf8').split(/(?<=\n)/);
