@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type ControlPlane, kwokAnnotation } from '../cluster/control-plane.ts';
 import { findImage } from '../cluster/image.ts';
-import { namespace, startCluster } from '../cluster/installation.ts';
+import { namespace, startCluster, webhookName } from '../cluster/installation.ts';
 import { type NodeAgent, startNodeAgent } from '../cluster/node-agent/agent.ts';
 import { eventually } from '../cluster/wait.ts';
 import { commandsOf, patternOf } from '../support/doc-commands.ts';
@@ -92,6 +92,14 @@ const journeys: readonly Journey[] = [
   },
 ];
 
+/** The lines of the chart's NOTES.txt that are to be pasted, with the placeholders that they name filled in. */
+function commandsOfNotes(notes: string): readonly string[] {
+  const lines = [...notes.matchAll(/((?:kubectl|helm|osmo-admission) (?!.*\.$)\S.*)$/gm)].map(([, line = '']) => line);
+  return lines.map((line) =>
+    line.replace(' CHART ', ' charts/osmo-admission-webhook ').replace(' FILE', ' "$KUBECONFIG"'),
+  );
+}
+
 const steps = commandsOf('README.md').filter(({ heading }) => heading === 'Install it');
 
 for (const { cluster, nodes, pods = [], review, reach } of journeys) {
@@ -111,6 +119,9 @@ for (const { cluster, nodes, pods = [], review, reach } of journeys) {
       return said;
     };
     const shownOf = (start: string): string => steps.find(({ command }) => command.includes(start))?.shown ?? 'nothing';
+
+    const notesOf = async (): Promise<string> =>
+      (await reader.run({ page: '', heading: '', command: `helm get notes ${webhookName} -n ${namespace}` })).printed;
 
     beforeAll(async () => {
       plane = await startCluster(inject('binaries'));
@@ -177,6 +188,20 @@ for (const { cluster, nodes, pods = [], review, reach } of journeys) {
       expect((await follow('kubectl apply')).printed).toBe('pod/tolerates-everything created (server dry run)\n');
       expect((await follow('helm upgrade')).code).toBe(0);
       await eventually('it is denied again', async () => (await follow('kubectl apply')).code !== 0, 90_000);
+    });
+
+    it('what the chart says to run next can be run', async () => {
+      for (const preset of ['enforce', 'monitor']) {
+        await eventually('it is called', async () => (await notesOf()).includes(`preset ${preset}`));
+        for (const command of commandsOfNotes(await notesOf())) {
+          const said = await reader.run({ page: 'NOTES.txt', heading: preset, command });
+          const isProbe = command.startsWith('kubectl run probe');
+          // A cluster with violations is one that `review` ends with 1 for.
+          const expected = command.startsWith('osmo-admission review') ? (review?.code ?? 0) : 0;
+          if (isProbe) expect(said.printed).toContain('denied the request');
+          else expect(`${command}: ${said.code} ${said.printed}`).toContain(`${command}: ${expected} `);
+        }
+      }
     });
 
     it('uninstall leaves no webhook, and no pod of ours', async () => {

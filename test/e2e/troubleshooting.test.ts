@@ -253,6 +253,8 @@ describe(page, { timeout: 180_000 }, () => {
     expect(looked).toContain('enforcement: audit');
     expect(looked).toContain('placement/');
     await eventually('it is injected', async () => (await made()).includes('key: nvidia.com/gpu'));
+    // Later ones ask whether one of this name would be admitted.
+    await plane.apply(['delete', 'pod', 'gpu', '-n', 'osmo-workflows']);
   });
 
   it('an exemption that has ended', async () => {
