@@ -60,6 +60,8 @@ export interface ControlPlaneOptions {
   readonly auditedUsers?: readonly string[];
   /** A file for the API server's `--admission-control-config-file`; left out, it has none. */
   readonly admissionConfig?: string;
+  /** The API server calls endpoints itself, as where no kube-proxy runs beside it (many managed control planes). */
+  readonly callsEndpoints?: boolean;
 }
 
 /** Nodes with this annotation are kept Ready by kwok. */
@@ -221,7 +223,7 @@ interface CommandInput extends ControlPlaneOptions {
 }
 
 function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [Component, ...string[]]>> {
-  const { folder, services, users, admin, file, certPem, keyPem, caFile, admissionConfig } = input;
+  const { folder, services, users, admin, file, certPem, keyPem, caFile, admissionConfig, callsEndpoints } = input;
   const [etcdPort, peerPort, apiPort, managerPort, schedulerPort, kwokPort] = input.ports;
   const client = `http://127.0.0.1:${etcdPort}`;
   const peer = `http://127.0.0.1:${peerPort}`;
@@ -250,6 +252,8 @@ function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [C
       // Loopback is no address that it would publish.
       ...['--secure-port', String(apiPort), '--endpoint-reconciler-type', 'none'],
       ...['--service-cluster-ip-range', `${services}.0/24`, ...tls],
+      // Where `kubectl logs` finds a kubelet: node-agent/ stands at an address of this kind.
+      ...['--kubelet-preferred-address-types', 'ExternalIP'],
       ...['--token-auth-file', file('tokens.csv', tokens)],
       ...['--authorization-mode', 'RBAC,Node', '--enable-admission-plugins', 'NodeRestriction'],
       ...['--service-account-issuer', 'https://kubernetes.default.svc'],
@@ -261,6 +265,7 @@ function commandsOf(input: CommandInput): Readonly<Record<Component, readonly [C
         file('audit.yaml', auditPolicy(input)),
       ],
       ...(admissionConfig === undefined ? [] : ['--admission-control-config-file', admissionConfig]),
+      ...(callsEndpoints === true ? ['--enable-aggregator-routing'] : []),
     ],
     'kube-controller-manager': [
       'kube-controller-manager',

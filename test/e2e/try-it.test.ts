@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCommand } from '../cluster/control-plane.ts';
 import { root } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
+import { commandsOf } from '../support/doc-commands.ts';
 
 /* `docs/try-it.md`, command by command, in the cluster that `npm run cluster` starts; and what Ctrl-C leaves of it: nothing. */
 
@@ -42,31 +43,15 @@ afterAll(() => {
   if (cluster.exitCode === null) process.kill(-(cluster.pid ?? 0), 'SIGKILL');
 });
 
-interface Step {
-  readonly command: string;
-  readonly shown: string;
-}
-
-/** The `$ ` lines of the console blocks, each with what stands below it. */
-function steps(): readonly Step[] {
-  const text = readFileSync(join(root, 'docs', 'try-it.md'), 'utf8');
-  return [...text.matchAll(/```console\n([\s\S]*?)```/g)].flatMap(([, block = '']) =>
-    block
-      .split(/^\$ /m)
-      .slice(1)
-      .map((step) => {
-        const end = step.indexOf('\n');
-        return { command: step.slice(0, end), shown: step.slice(end + 1) };
-      }),
-  );
-}
+/** What is to be run in the second terminal. */
+const steps = commandsOf('docs/try-it.md').filter(({ command }) => command !== 'npm ci && npm run cluster');
 
 describe('docs/try-it.md', () => {
   it('has something to try', () => {
-    expect(steps().length).toBeGreaterThan(8);
+    expect(steps.length).toBeGreaterThan(8);
   });
 
-  for (const { command, shown } of steps()) {
+  for (const { command, shown = '' } of steps) {
     it(`shows what this prints: ${command.slice(0, 100)}`, async () => {
       const { stdout, stderr } = await runCommand('bash', ['-c', `cd '${root}'; { ${command}; } 2>&1`], '', env);
       expect(`${stdout}${stderr}`).toBe(shown);

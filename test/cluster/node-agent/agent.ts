@@ -1,5 +1,6 @@
 import type { ControlPlane } from '../control-plane.ts';
 import { playedNames } from '../kwok-stages.ts';
+import { startKubeletLogs } from './kubelet-logs.ts';
 import { type PlayedPod, type PodAddress, playPod } from './played-pod.ts';
 import type { PodObject } from './pod-object.ts';
 import { type ServiceProxy, startServiceProxy } from './service-proxy.ts';
@@ -8,7 +9,7 @@ import { claimFolder } from './volumes.ts';
 /*
  * Plays kubelet, kube-proxy and a provisioner of volumes for the webhook's own pods, since no container runs here: what a Deployment, a
  * StatefulSet or a Job makes is scheduled by the real scheduler, and then its process is run as its pod says, in the image's root file
- * system. Nodes and all other pods are kwok's.
+ * system, and `kubectl logs` shows what it wrote. Nodes and all other pods are kwok's.
  */
 
 export interface AgentOptions {
@@ -35,6 +36,8 @@ export interface NodeAgent {
   readonly latePods: () => readonly string[];
   /** Kills a container's process, as the kernel does when memory is short. */
   readonly kill: (pod: string) => Promise<void>;
+  /** Sends a container's process a signal, such as SIGSTOP: it hangs. */
+  readonly signal: (pod: string, name: NodeJS.Signals) => void;
   /** Stops playing; processes go on. @throws Error with what went wrong while it played. */
   readonly close: () => Promise<void>;
 }
@@ -52,6 +55,23 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
   const apiServerIp: string = kubernetes.body.spec.clusterIP;
   const apiServer = await startServiceProxy(apiServerIp, 443);
   await apiServer.set([{ host: '127.0.0.1', port: Number(new URL(plane.server).port) }]);
+  const logs = await startKubeletLogs((pod) =>
+    [...played.values()].some(({ process }) => process === `pod-${pod}`)
+      ? plane.processes.logFile(`pod-${pod}`)
+      : undefined,
+  );
+  const withLogs = new Set<string>();
+  /** Where the API server finds the kubelet of a node: it asks at the external address, which nothing else here goes by. */
+  const offerLogs = async (node: string): Promise<void> => {
+    if (withLogs.has(node)) return;
+    withLogs.add(node);
+    const status = {
+      addresses: [{ type: 'ExternalIP', address: '127.0.0.1' }],
+      daemonEndpoints: { kubeletEndpoint: { Port: logs.port } },
+    };
+    const contentType = 'application/strategic-merge-patch+json';
+    await plane.api.send('PATCH', `/api/v1/nodes/${node}/status`, { status }, { contentType });
+  };
 
   const playPods = async (): Promise<void> => {
     const pods = (await plane.api.list(`/api/v1/namespaces/${namespace}/pods`)) as readonly object[] as PodObject[];
@@ -70,6 +90,7 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
         });
         played.set(uid, player);
         addresses.set(pod.metadata.name, player.address);
+        await offerLogs(pod.spec.nodeName ?? '');
       }
       if (deletionTimestamp === undefined) await player.step();
       else void end(uid, player, deletionGracePeriodSeconds);
@@ -158,10 +179,11 @@ export async function startNodeAgent(plane: ControlPlane, { namespace, image }: 
     kill: async (pod) => {
       await plane.processes.stop(named(pod).process, 'SIGKILL');
     },
+    signal: (pod, name) => process.kill(named(pod).pid(), name),
     async close() {
       closed = true;
       await playing;
-      for (const proxy of [apiServer, ...proxies.values()]) proxy.close();
+      for (const part of [apiServer, logs, ...proxies.values()]) part.close();
       if (errors.length > 0) throw new AggregateError(errors, `the node agent: ${errors.map(String).join('\n')}`);
     },
   };
