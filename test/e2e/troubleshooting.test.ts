@@ -283,7 +283,7 @@ describe(page, { timeout: 180_000 }, () => {
     expect(looked).toContain('presset');
     expectText(symptom, `${looked.split('\n').find((line) => line.includes('refused'))}\n`);
     await follow(symptom, (command) => command.startsWith('webhook_upgrade'));
-    await logged('policy reloaded');
+    await logged('policy file changed, policy unchanged');
   });
 
   it('pods that do not start, and an upgrade that waits for them', async () => {
