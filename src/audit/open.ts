@@ -41,6 +41,9 @@ export interface AuditWorld {
 
 const syncIntervalMs = 1_000;
 
+/** Two looks at the file take more of the processor than a write does; lines of two processes mix for so long at most. */
+const lookIntervalMs = 50;
+
 /** Opens the sinks and begins the log. @throws what open(2) says of the file, SigningKeyError. */
 export async function openAuditLog(settings: AuditSettings, world: AuditWorld): Promise<AuditLog> {
   const { now, onLost, onWorking, onFault, version, operations = fileOperations } = world;
@@ -54,7 +57,9 @@ export async function openAuditLog(settings: AuditSettings, world: AuditWorld): 
   const file =
     settings.file === undefined
       ? undefined
-      : await openFileOutput({ ...settings, path: settings.file, operations, syncIntervalMs, now, onFault, onMoved });
+      : await openFileOutput({
+          ...{ ...settings, path: settings.file, operations, syncIntervalMs, lookIntervalMs, now, onFault, onMoved },
+        });
   if (file !== undefined) {
     sinks.push({ name: 'file', output: file });
     if (file.found.tornTail !== null) world.onTornTail(file.found.tornTail);

@@ -281,6 +281,26 @@ describe('a file that somebody else is at', () => {
       ...over,
     });
 
+  it('looks at the file no more often than it is told to, and whenever the clock was set back', async () => {
+    let nowMs = 1_000;
+    const output = await openWatched({ lookIntervalMs: 50, now: () => nowMs });
+    await output.write('one\n');
+    appendFileSync(path, 'theirs\n');
+    nowMs += 49;
+    await output.write('two\n');
+    expect(moves).toEqual([]);
+    nowMs += 1;
+    await output.write('three\n');
+    expect(moves).toHaveLength(1);
+    appendFileSync(moves[0] ?? '', 'theirs\n');
+    nowMs = 0;
+    await output.write('four\n');
+    expect(moves).toHaveLength(2);
+    await output.close();
+    expect(readFileSync(path, 'utf8')).toBe('one\ntheirs\ntwo\n');
+    expect(readFileSync(moves[0] ?? '', 'utf8')).toBe('three\ntheirs\n');
+  });
+
   it.each([
     ['writes to', () => appendFileSync(path, 'theirs\n'), 'shared: somebody else has written 7 bytes to it'],
     ['cuts', () => truncateSync(path, 1), 'shared: it was cut from 4 to 1 bytes'],

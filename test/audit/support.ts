@@ -61,6 +61,7 @@ export function openFile(path: string, over: Partial<FileOutputOptions> = {}): P
     operations: fileOperations,
     fsync: 'none',
     syncIntervalMs: 60_000,
+    lookIntervalMs: 0,
     maxBytes: 0,
     maxAgeMs: 0,
     keep: 0,

@@ -21,6 +21,8 @@ export interface FileOutputOptions {
   /** Most files left behind that are kept; 0 = all. */
   readonly keep: number;
   readonly compress: boolean;
+  /** How long what was seen of the file stands before it is looked at again: a look costs more than a write. */
+  readonly lookIntervalMs: number;
   /** Milliseconds of the Unix epoch. */
   readonly now: () => number;
   /** Told of what failed that lost no line. */
@@ -38,8 +40,8 @@ const rotateAgainMs = 60_000;
 
 /**
  * Opens an audit file to append to, alone: where somebody else has written to it, cut it, moved it or taken it away, nothing more is written
- * there, and the log goes on in a file of its own. That is seen before each write, since no lock would hold for every volume and outlive
- * no crash. Every line is there whole or not at all: what a failing write leaves is cut off, and what a writer
+ * there, and the log goes on in a file of its own. That is seen before a write, at most `lookIntervalMs` late, since no lock would hold for every volume
+ * and outlive no crash. Every line is there whole or not at all: what a failing write leaves is cut off, and what a writer
  * that was cut off has left is kept aside, before anything else is written. Where that cannot be done, every write fails until it can.
  * @throws what open(2) and read(2) say.
  */
@@ -56,6 +58,7 @@ export async function openFileOutput(options: FileOutputOptions): Promise<FileOu
   let lastRotatedMs = 0;
   let rotateFromMs = 0;
   let dirty = false;
+  let lookedMs = Number.NEGATIVE_INFINITY;
   /** At most so many bytes of ours stand in the file beyond `size`: no whole line, or not known to be on the disk. */
   let spoilt = 0;
   const keeping = { operations, keep: options.keep, compress: options.compress, onFault };
@@ -82,7 +85,9 @@ export async function openFileOutput(options: FileOutputOptions): Promise<FileOu
   };
   /** What somebody else has done to the file since the last write; empty: nothing. */
   const touched = async (): Promise<string> => {
-    if (!regular) return '';
+    // A clock that was set back is no reason not to look.
+    if (!regular || (now() >= lookedMs && now() < lookedMs + options.lookIntervalMs)) return '';
+    lookedMs = now();
     const [{ size: found, identity }, named] = await Promise.all([
       operations.stat(descriptor),
       operations.identityOf(path),
