@@ -35,7 +35,10 @@ const runners: readonly Runner[] = [
     ...{ page: 'charts/osmo-admission-webhook/README.md', begins: 'helm install', by: here },
     where: 'the chart’s README installs as the README does',
   },
-  { page: 'docs/audit.md', begins: 'osmo-admission log', by: 'test/docs.test.ts', where: "texts.get('docs/audit.md')" },
+  ...['audit', 'report'].map((page) => ({
+    ...{ page: `docs/${page}.md`, begins: 'osmo-admission log', by: 'test/docs.test.ts' },
+    where: `['docs/${page}.md', `,
+  })),
   { page: 'docs/development.md', begins: 'npm ci', by: here, where: 'names scripts of package.json' },
   // No registry can be reached: docs/image.md says what of it was tried.
   {
