@@ -85,10 +85,14 @@ function expectText(start: string, said: string): void {
 }
 
 const pasted = async (command: string): Promise<string> => (await reader.run({ page, heading: '', command })).printed;
-/** A change of values, which must succeed. */
+/** A change of values, which must succeed. Pods that end answer by the values before, and take their log along: until they are gone. */
 const change = async (flags: string): Promise<void> => {
   const { code, printed } = await reader.run({ page, heading: '', command: `webhook_upgrade ${flags}` });
   expect(`${code} ${code === 0 ? '' : printed}`).toBe('0 ');
+  await eventually('the pods before have ended', async () => {
+    const pods = await plane.api.list(`/api/v1/namespaces/${namespace}/pods`);
+    return pods.every(({ metadata }) => Object(metadata).deletionTimestamp === undefined);
+  });
 };
 /** What kubectl says to whoever creates a pod that our webhook places. */
 const dryRun = (): Promise<string> => pasted('kubectl create --dry-run=server -f examples/gpu.yaml');
