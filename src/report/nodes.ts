@@ -69,7 +69,7 @@ function requirementsTable(standings: readonly NodeStanding[]): Html {
     500,
   );
   const rows = shown.map(({ node, exempt, fact }): readonly Part[] => [
-    toRecords({ resource: 'nodes*', name: node }, node),
+    toRecords({ resource: { like: 'nodes*' }, name: node }, node),
     fact.reason,
     fact.has === '' ? '(not shown)' : fact.has,
     fact.needs,
@@ -102,7 +102,7 @@ function loggedView(logged: readonly LoggedNode[]): Html {
     500,
   );
   const findingRows = findings.shown.map(({ node, reason, enforcement, message }): readonly Part[] => [
-    toRecords({ resource: 'nodes*', name: node, rule: conformanceId, reason }, node),
+    toRecords({ resource: { like: 'nodes*' }, name: node, rule: conformanceId, reason }, node),
     reason,
     enforcement,
     message,
@@ -141,7 +141,7 @@ function matrix(
   ];
   const body = rows.map(
     ({ head: node, cells, signs: list }) =>
-      html`<tr><th scope="row">${toRecords({ resource: 'nodes*', name: node }, node)}</th>${cells.map((cell) => html`<td>${cell}</td>`)}${list.map(signCell)}</tr>`,
+      html`<tr><th scope="row">${toRecords({ resource: { like: 'nodes*' }, name: node }, node)}</th>${cells.map((cell) => html`<td>${cell}</td>`)}${list.map(signCell)}</tr>`,
   );
   return html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}"><table class="matrix"><caption>${caption}</caption><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>`;
 }

@@ -7,6 +7,7 @@ import { nodesView } from './nodes.ts';
 import { notableAnswer, notableDetails } from './notable.ts';
 import { stoppedAnswer, stoppedDetails } from './stopped.ts';
 import { trustAnswer, trustDetails } from './trust.ts';
+import { cellText } from './visible.ts';
 import { durationText, isoText, plural, timeText } from './words.ts';
 
 /** What the page is made with, beside its data: both are ours, and go in as they are. */
@@ -68,13 +69,25 @@ function hashOf(text: string): string {
 }
 
 function titleOf({ history }: ReportData): string {
-  return `Admission report${history.cluster === '' ? '' : `: ${history.cluster}`}`;
+  return `Admission report${history.cluster === '' ? '' : `: ${cellText(history.cluster)}`}`;
 }
 
 function periodText(data: ReportData): Html {
   const { summary } = data;
-  if (summary.lines === 0) return html`No line of an audit log.`;
-  return html`${isoText(summary.from)} to ${isoText(summary.to)} UTC · ${plural(summary.lines, 'line')} of ${plural(summary.replicas.length, 'replica')}${endedText(data)}`;
+  const part = partText(data);
+  if (summary.lines === 0) return html`No line of an audit log${part}.`;
+  return html`${isoText(summary.from)} to ${isoText(summary.to)} UTC · ${plural(summary.lines, 'line')} of ${plural(summary.replicas.length, 'replica')}${part}${endedText(data)}`;
+}
+
+/** What was left out on purpose, so that nobody takes a part for the whole. */
+function partText({ span: { fromMs, toMs } }: ReportData): Html | undefined {
+  const ends = [
+    ...(Number.isFinite(fromMs) ? [`from ${timeText(fromMs)}`] : []),
+    ...(Number.isFinite(toMs) ? [`before ${timeText(toMs + 1)}`] : []),
+  ];
+  return ends.length === 0
+    ? undefined
+    : html` · <strong>a part of the log</strong>, ${ends.join(', ')}, as was asked for`;
 }
 
 /** How old the log is, where that is worth a word. */
