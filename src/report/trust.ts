@@ -167,6 +167,7 @@ const checks = [
   ['missing', 'Missing', 'the API server knows of an answer whose record is not there'],
   ['unknown', 'Unknown', 'a record of an answer that the API server does not know'],
   ['differs', 'Differs', 'both know the call, by another hash: the record was changed'],
+  ['unanswered', 'Unanswered', 'a record of a call that got no answer: passed over, or the request refused for it'],
   ['twice', 'Twice', 'a record that stands in the log more than once'],
   ['failedOpen', 'Failed open', 'the API server went on without the webhook'],
   ['unseen', 'Unseen', 'a request in scope of the policy went through, and the webhook was not asked'],
