@@ -243,7 +243,7 @@ function policiesTable({ summary, history }: ReportData): Html {
 
 function failedOpenTable({ reconciliation }: ReportData): Html {
   return reconciliation === undefined
-    ? html`<p>Whether the API server went on without the webhook is in its own audit log alone: give it with <code>--api-audit</code>.</p>`
+    ? html`<p>Whether the API server went on without the webhook is in its own audit log alone: give it with <code class="stamp">--api-audit</code>.</p>`
     : html`<p>What went past the webhook, by the API server’s own audit log: <a href="#compared">see the comparison</a>.</p>`;
 }
 

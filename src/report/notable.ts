@@ -43,7 +43,7 @@ function notableVerdict(data: ReportData): Verdict {
   return {
     level: 'plain',
     text: `${plural(data.summary.denials.byUser.length, 'user')} denied`,
-    more: `One has ${share} % of the denials.`,
+    more: `One has ${share}% of the denials.`,
   };
 }
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { controlAnswer, controlDetails } from './control.ts';
 import type { ReportData } from './data.ts';
 import { decisionsView, sampledText } from './decisions.ts';
-import { type Html, html, markup } from './html.ts';
+import { type Html, html, markup, stamp } from './html.ts';
 import { nodesView } from './nodes.ts';
 import { notableAnswer, notableDetails } from './notable.ts';
 import { stoppedAnswer, stoppedDetails } from './stopped.ts';
@@ -69,8 +69,16 @@ function hashOf(text: string): string {
 }
 
 function titleOf({ history }: ReportData): string {
-  return `Admission report${history.cluster === '' ? '' : `: ${cellText(history.cluster)}`}`;
+  return `Admission report${history.cluster === '' ? '' : `: ${clusterText(history.cluster)}`}`;
 }
+
+/** A name, and not a line of praise in the largest letters: whoever forges a log names its cluster. */
+function clusterText(name: string): string {
+  const text = cellText(name);
+  return text.length <= maxCluster ? text : `${text.slice(0, maxCluster - 1)}…`;
+}
+
+const maxCluster = 63;
 
 function periodText(data: ReportData): Html {
   const { summary } = data;
@@ -91,9 +99,9 @@ function partText({ span: { fromMs, toMs } }: ReportData): Html | undefined {
 }
 
 /** How old the log is, where that is worth a word. */
-function endedText({ summary, nowMs }: ReportData): string {
+function endedText({ summary, nowMs }: ReportData): Html | undefined {
   const sinceMs = nowMs - Date.parse(summary.to);
-  return sinceMs < 3_600_000 ? '' : ` · ended ${durationText(sinceMs)} before this page was made`;
+  return sinceMs < 3_600_000 ? undefined : html` · ended ${stamp(durationText(sinceMs))} before this page was made`;
 }
 
 interface Question {

@@ -35,7 +35,7 @@ function tallied({ summary }: ReportData, isMeant: (decision: string) => boolean
 
 function percent(share: number): string {
   const value = share * 100;
-  return value > 0 && value < 0.1 ? 'less than 0.1 %' : `${value.toFixed(1)} %`;
+  return value > 0 && value < 0.1 ? 'less than 0.1%' : `${value.toFixed(1)}%`;
 }
 
 /** More rules than the product has are counted together: a forged log may name any number. */

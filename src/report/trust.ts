@@ -95,7 +95,7 @@ function unsignedLines(chains: readonly CheckedChain[]): number {
 }
 
 function comparedResult(found: CheckedAgainst | undefined): Html {
-  if (found === undefined) return html`Not compared: give it with <code>--api-audit</code>.`;
+  if (found === undefined) return html`Not compared: give it with <code class="stamp">--api-audit</code>.`;
   const bad = mismatches(found);
   return html`<a href="#compared">${plural(found.known, 'call')} known to both</a>, ${bad === 0 ? 'none that differs' : plural(bad, 'mismatch', 'mismatches')}.`;
 }
@@ -177,7 +177,7 @@ const checks = [
 
 function comparedDetails(found: CheckedAgainst | undefined): Html {
   if (found === undefined) {
-    return html`<p>The API server’s audit log was not given. <code>--api-audit FILE</code> holds the log against it: the host that the webhook runs on cannot rewrite that one.</p>`;
+    return html`<p>The API server’s audit log was not given. <code class="stamp">--api-audit FILE</code> holds the log against it: the host that the webhook runs on cannot rewrite that one.</p>`;
   }
   const rows = checks.map(([key, name, means]) => [
     name,
