@@ -27,7 +27,7 @@ export function spanOf({ summary }: ReportData): Span {
 }
 
 function controlVerdict(data: ReportData): Verdict {
-  const { summary, history, reconciliation, errors } = data;
+  const { summary, history, reconciliation, errors, policy } = data;
   const past = (reconciliation?.failedOpen.count ?? 0) + (reconciliation?.unseen.count ?? 0);
   if (past > 0) return { level: 'bad', text: `Not always: ${plural(past, 'request')} went past it` };
   const monitors = summary.policies.filter(({ preset }) => preset !== 'enforce').length;
@@ -43,6 +43,9 @@ function controlVerdict(data: ReportData): Verdict {
     ...(history.changes.length > 0 ? [] : ['the log does not say which policy was in force']),
     ...(history.gaps.length === 0 ? [] : [`${plural(history.gaps.length, 'time')} without a server in the log`]),
     ...(monitors === 0 ? [] : ['a policy that only records was in force for a time']),
+    ...(policy === undefined || policy.lowered === 0
+      ? []
+      : [`${plural(policy.lowered, 'rule or reason', 'rules or reasons')} that the last policy made deny nothing`]),
     ...(errors === 0 ? [] : [`${plural(errors, 'call')} that could not be judged`]),
     ...(summary.lost === 0 ? [] : [`${plural(summary.lost, 'line')} lost`]),
     ...(summary.configurationGaps.length === 0 ? [] : ['requests that the API server did not send']),

@@ -51,6 +51,8 @@ export interface PolicyInForce {
   readonly exemptions: readonly Exemption[];
   /** What it leaves open, `path message`. */
   readonly lacks: readonly string[];
+  /** How many rules and reasons it made deny nothing that deny by default. */
+  readonly lowered: number;
 }
 
 export interface NodesSeen {

@@ -137,6 +137,17 @@ describe('log report', () => {
     expect(strange.text).toContain('No break, but not all is proven The API server’s log knows none of its decisions.');
     expect(strange.text).toContain('On, as far as its own log tells The API server’s log knows none of its decisions.');
     expect(strange.text).not.toMatch(/On all the time|✓/);
+    // A rule that is off is not on, whatever the preset.
+    const lowered = createLog({ key });
+    lowered.start();
+    addPolicy(
+      lowered,
+      policyText('enforce', 0).replace(/(operator-node-guard:\n(?: +#.*\n)* +enforcement:) \S+/, '$1 off'),
+    );
+    lowered.stop();
+    expect((await report(put('lowered.log', lowered.text()))).text).toContain(
+      'On, with exceptions 1 rule or reason that the last policy made deny nothing.',
+    );
     // What a server never compared is not known.
     expect(alone.text).toContain('Not known: no server of the log compared');
   });
@@ -265,6 +276,8 @@ describe('the page', () => {
       '<b title="&quot;&gt;&lt;script&gt;">&lt;i&gt;<u>&#39;&amp;</u>3</b>',
     );
     expect(visible('a\u202eb\u0000\n\ud800')).toBe('a⟨U+202E⟩b⟨U+0000⟩⟨U+000A⟩⟨U+D800⟩');
+    // Two names that look alike by what has no shape, or is a blank of another kind.
+    expect(visible('a\ufe0f \u3164\u2003\u2800')).toBe('a⟨U+FE0F⟩ ⟨U+3164⟩⟨U+2003⟩⟨U+2800⟩');
     const forged = JSON.stringify({ '\u2066key': '\u202e\u{e0041}', list: [1] }, undefined, 2);
     expect(visibleJson(forged)).toBe('{\n  "\\u2066key": "\\u202e\\udb40\\udc41",\n  "list": [\n    1\n  ]\n}');
     expect(JSON.parse(visibleJson(forged))).toEqual(JSON.parse(forged));

@@ -131,8 +131,13 @@ function readLast(policyText: string): CompiledPolicy | undefined {
 
 function policyInForce(policy: CompiledPolicy | undefined, nowMs: number): PolicyInForce | undefined {
   if (policy === undefined) return undefined;
-  const lacks = lacksOf(policy, rules, nowMs).map(({ path, message }) => `${formatPath(path)} ${message}`);
-  return { digest: policy.digest, exemptions: policy.policy.exemptions, lacks };
+  const lacks = lacksOf(policy, rules, nowMs);
+  return {
+    digest: policy.digest,
+    exemptions: policy.policy.exemptions,
+    lacks: lacks.map(({ path, message }) => `${formatPath(path)} ${message}`),
+    lowered: lacks.filter(({ path: [section, , member] }) => section === 'rules' && member === 'enforcement').length,
+  };
 }
 
 async function liveNodes(
