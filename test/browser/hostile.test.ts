@@ -146,7 +146,9 @@ describe('a report of a hostile log', () => {
     expect(await page.evaluate("document.querySelector('#rows td:nth-child(3)').textContent.length")).toBe(253);
     await page.evaluate("document.querySelector('#rows .open').click()");
     await page.until("document.querySelector('.record button')");
-    await page.evaluate("document.querySelector('.record button').click()");
+    await page.evaluate("document.querySelector('.record button').focus()");
+    await page.press('Enter', 13);
+    expect(await page.evaluate('document.activeElement.tagName')).toBe('PRE');
     expect(
       await page.evaluate("JSON.parse(document.querySelector('.record pre').textContent).user.username.length"),
     ).toBe(1_000_008);
