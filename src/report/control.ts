@@ -1,11 +1,12 @@
 import type { ReportData } from './data.ts';
 import type { Gap, History, ServerRun } from './history.ts';
 import { type Html, html, stamp } from './html.ts';
-import { type Filter, toRecords } from './links.ts';
+import { anything, type Filter, toRecords } from './links.ts';
 import { type Lane, type LaneBar, lanes, type Span } from './plots.ts';
 import { details, limited, table } from './tables.ts';
+import { broken, uncompared } from './trust.ts';
 import { type Figure, figures, type Verdict, verdictLine } from './verdict.ts';
-import { count, durationText, isoText, plural, sentence, shortDigest, timeText } from './words.ts';
+import { count, durationText, exactText, isoText, plural, sentence, shortDigest, timeText } from './words.ts';
 
 /* Was the control on: when servers ran, by which policy, and what went past them. */
 
@@ -25,7 +26,8 @@ export function spanOf({ summary }: ReportData): Span {
   return { fromMs: Date.parse(summary.from), toMs: Date.parse(summary.to) };
 }
 
-function controlVerdict({ summary, history, reconciliation, errors }: ReportData): Verdict {
+function controlVerdict(data: ReportData): Verdict {
+  const { summary, history, reconciliation, errors, policy } = data;
   const past = (reconciliation?.failedOpen.count ?? 0) + (reconciliation?.unseen.count ?? 0);
   if (past > 0) return { level: 'bad', text: `Not always: ${plural(past, 'request')} went past it` };
   const monitors = summary.policies.filter(({ preset }) => preset !== 'enforce').length;
@@ -41,19 +43,32 @@ function controlVerdict({ summary, history, reconciliation, errors }: ReportData
     ...(history.changes.length > 0 ? [] : ['the log does not say which policy was in force']),
     ...(history.gaps.length === 0 ? [] : [`${plural(history.gaps.length, 'time')} without a server in the log`]),
     ...(monitors === 0 ? [] : ['a policy that only records was in force for a time']),
+    ...(policy === undefined || policy.lowered === 0
+      ? []
+      : [`${plural(policy.lowered, 'rule or reason', 'rules or reasons')} that the last policy made deny nothing`]),
     ...(errors === 0 ? [] : [`${plural(errors, 'call')} that could not be judged`]),
     ...(summary.lost === 0 ? [] : [`${plural(summary.lost, 'line')} lost`]),
     ...(summary.configurationGaps.length === 0 ? [] : ['requests that the API server did not send']),
   ];
   if (parts.length > 0) return { level: 'attention', text: 'On, with exceptions', more: sentence(parts) };
-  if (reconciliation === undefined) {
-    return {
-      level: 'good',
-      text: 'On all the time',
-      more: 'As far as its own log tells: the API server’s was not given.',
-    };
-  }
-  return { level: 'good', text: 'On all the time' };
+  const unknown = unknownOf(data);
+  return unknown.length > 0
+    ? { level: 'attention', text: 'On, as far as its own log tells', more: sentence(unknown) }
+    : { level: 'good', text: 'On all the time' };
+}
+
+/** What nobody can say by these files, and might not be good. */
+function unknownOf({ reconciliation, chains }: ReportData): readonly string[] {
+  const altered = broken(chains).length > 0 ? ['which is not as it was written'] : [];
+  if (reconciliation === undefined)
+    return [...altered, 'whether requests went past it is in the API server’s log alone'];
+  const { unclear, scope } = reconciliation;
+  return [
+    ...altered,
+    ...uncompared(reconciliation),
+    ...(scope ? [] : ['which requests should have come to it is not known: the log holds no policy']),
+    ...(unclear.count === 0 ? [] : [`whether ${plural(unclear.count, 'request')} should have come to it is not known`]),
+  ];
 }
 
 function controlFigures({ summary, history, reconciliation, errors }: ReportData): readonly Figure[] {
@@ -112,7 +127,7 @@ function serverBars({ runs, gaps }: History, span: Span): readonly LaneBar[] {
   const running = steps.flatMap(({ ms, running: servers }, index): readonly LaneBar[] => {
     const toMs = steps[index + 1]?.ms ?? span.toMs;
     if (servers === 0 || toMs <= ms) return [];
-    const filter = { kind: '*', since: new Date(ms).toISOString(), until: new Date(toMs + 1).toISOString() };
+    const filter = { kind: anything, since: exactText(ms), until: exactText(toMs + 1) };
     return [{ fromMs: ms, toMs, colour: servers === 1 ? 'run' : 'run more', label: String(servers), filter }];
   });
   return [...running, ...gaps.slice(0, maxSegments).map((gap) => ({ ...gap, colour: 'gap', mark: true }))];
@@ -142,7 +157,7 @@ function policyBars({ history: { changes }, summary }: ReportData, span: Span): 
       toMs: changes[index + 1]?.ms ?? span.toMs,
       colour: policyColour(number, preset),
       label: names.get(digest) ?? '',
-      filter: { policy: digest },
+      filter: { kind: anything, policy: digest },
     };
   });
 }
@@ -164,7 +179,7 @@ function legend(data: ReportData): Html {
   const names = policyNames(data.summary);
   const list = data.summary.policies.slice(0, 4).map(({ digest, preset, from }, index) => {
     const swatch = html`<svg class="swatch" width="10" height="10" aria-hidden="true"><rect class="${policyColour(index, preset)}" width="10" height="10"/></svg>`;
-    return html`<li>${swatch} ${names.get(digest)} ${preset}, ${toRecords({ policy: digest }, html`<code>${shortDigest(digest)}</code>`)}, ${isoText(from).slice(0, 16)}</li>`;
+    return html`<li>${swatch} ${names.get(digest)} ${preset}, ${toRecords({ kind: anything, policy: digest }, html`<code>${shortDigest(digest)}</code>`)}, ${isoText(from).slice(0, 16)}</li>`;
   });
   const more = data.summary.policies.length - list.length;
   return html`<ul class="legend">${list}${more > 0 ? html`<li><a href="#control">and ${count(more)} more</a></li>` : undefined}</ul>`;
@@ -173,7 +188,7 @@ function legend(data: ReportData): Html {
 function serversTable({ runs }: History): Html {
   const { shown, rest } = limited(runs.toReversed());
   const rows = shown.map(({ replica, boot, fromMs, toMs, orderly }) => [
-    toRecords({ kind: '*', replica }, replica || '(no name)'),
+    toRecords({ kind: anything, replica }, replica || '(no name)'),
     html`<code>${shortDigest(boot)}</code>`,
     stamp(timeText(fromMs)),
     stamp(timeText(toMs)),
@@ -213,7 +228,7 @@ function policiesTable({ summary, history }: ReportData): Html {
   const { shown, rest } = limited(history.changes);
   const rows = shown.map(({ ms, digest, preset }, index) => [
     names.get(digest) ?? '',
-    toRecords({ policy: digest }, html`<code>${shortDigest(digest)}</code>`),
+    toRecords({ kind: anything, policy: digest }, html`<code>${shortDigest(digest)}</code>`),
     preset === 'enforce' ? preset : `${preset}: records, and denies nothing`,
     stamp(timeText(ms)),
     history.changes[index + 1] === undefined
@@ -231,7 +246,7 @@ function policiesTable({ summary, history }: ReportData): Html {
 
 function failedOpenTable({ reconciliation }: ReportData): Html {
   return reconciliation === undefined
-    ? html`<p>Whether the API server went on without the webhook is in its own audit log alone: give it with <code>--api-audit</code>.</p>`
+    ? html`<p>Whether the API server went on without the webhook is in its own audit log alone: give it with <code class="stamp">--api-audit</code>.</p>`
     : html`<p>What went past the webhook, by the API server’s own audit log: <a href="#compared">see the comparison</a>.</p>`;
 }
 
@@ -241,7 +256,7 @@ function openTable({ summary, policy }: ReportData): Html {
   );
   const open = policy?.lacks.map((lack) => html`<li>${lack}</li>`) ?? [];
   return html`<h4>What the API server did not send</h4>
-${sent.length === 0 ? html`<p>Nothing, as far as the log tells.</p>` : html`<ul>${sent.slice(0, 50)}</ul>`}
+${sent.length === 0 ? html`<p>${summary.comparisons === 0 ? 'Not known: no server of the log compared what it is sent with what the policy covers.' : 'Nothing, as far as the log tells.'}</p>` : html`<ul>${sent.slice(0, 50)}</ul>`}
 <h4>What the last policy leaves open</h4>
 ${policy === undefined ? html`<p>Not known: the log does not hold its text, or this version cannot read it.</p>` : open.length === 0 ? html`<p>Nothing that this version knows to look for.</p>` : html`<ul>${open}</ul>`}`;
 }

@@ -1,4 +1,4 @@
-import type { Reconciliation } from '../audit/read/reconcile.ts';
+import type { Reconciliation, Span } from '../audit/read/reconcile.ts';
 import type { Summary } from '../audit/read/summary.ts';
 import type { ChainReport } from '../audit/read/verify-chain.ts';
 import type { Exemption } from '../policy/model/policy.ts';
@@ -25,6 +25,10 @@ export interface ReportData {
   readonly reconciliation: CheckedAgainst | undefined;
   /** Lines that are none of an audit log. */
   readonly badLines: number;
+  /** Lines that bear no time that can be read: they are counted, and stand in no plot. */
+  readonly undated: number;
+  /** What was asked for of the log; endless where all of it was. */
+  readonly span: Span;
   readonly policy: PolicyInForce | undefined;
   readonly nodes: NodesSeen;
   readonly sampling: Sampling;
@@ -47,6 +51,8 @@ export interface PolicyInForce {
   readonly exemptions: readonly Exemption[];
   /** What it leaves open, `path message`. */
   readonly lacks: readonly string[];
+  /** How many rules and reasons it made deny nothing that deny by default. */
+  readonly lowered: number;
 }
 
 export interface NodesSeen {

@@ -17,6 +17,7 @@ const headings = [
 export function decisionsView(data: ReportData): Html {
   return html`<p>${sampledText(data)}</p>
 <noscript><p>The table needs the page’s own script, which this browser did not run. All else on the page is there without it.</p></noscript>
+<div class="live">
 <form class="filter" role="search" action="#decisions">
 <label for="filter">Filter</label>
 <input id="filter" type="search" autocomplete="off" spellcheck="false" aria-describedby="filter-help">
@@ -29,18 +30,20 @@ export function decisionsView(data: ReportData): Html {
 <table id="records"><caption class="unseen">Records. A row’s time opens the whole record.</caption>
 <thead><tr>${headings.map(([key, name]) => html`<th scope="col" data-sort="${key}"><button type="button">${name}</button></th>`)}</tr></thead>
 <tbody id="rows"></tbody></table></div>
-<nav id="pages" aria-label="Pages of records"></nav>`;
+<nav id="pages" aria-label="Pages of records"></nav>
+</div>`;
 }
 
 /** What of the log is here, and how the rest was left out. */
-export function sampledText({ sampling, records }: ReportData): Html {
+export function sampledText({ sampling, records, span }: ReportData): Html {
   const { notable, others, limit } = sampling;
   const without =
     records.withoutText === 0
       ? undefined
       : html` Of ${plural(records.withoutText, 'record')} only what the table shows is here: they are too long, or the page was full. Each names its file and line.`;
   if (notable.kept === notable.all && others.kept === others.all) {
-    return html`All ${plural(records.count, 'record')} of the log are here.${without}`;
+    const part = Number.isFinite(span.fromMs) || Number.isFinite(span.toMs) ? 'this part of the log' : 'the log';
+    return html`All ${plural(records.count, 'record')} of ${part} are here.${without}`;
   }
   return html`<strong>Sampled.</strong> The log has ${count(notable.all + others.all)} records, the page ${count(records.count)} (at most ${count(limit)}). Denials, errors, uses of exemptions, and lines that are no decision come first: ${keptText(notable)}. Of other decisions and checkpoints: ${keptText(others)}. What was left out was left out evenly, in the order of the log: the same files give the same sample. Figures and plots of the overview count all records.${without}`;
 }

@@ -7,8 +7,10 @@ export interface Denials {
   readonly stepMs: number;
   /** Denials of each bucket; a request that two rules denied is one. */
   readonly totals: readonly number[];
-  /** By rule, for each bucket. */
+  /** By rule, for each bucket: of the rules that were asked for. */
   readonly byRule: ReadonlyMap<string, readonly number[]>;
+  /** By all other rules. */
+  readonly others: readonly number[];
 }
 
 export interface DenialCounter {
@@ -32,16 +34,19 @@ export function stepFor(spanMs: number, most: number): number {
 }
 
 const maxBuckets = 48;
-const maxRules = 32;
 
-/** @param fromMs first and last time that will come: buckets begin at whole multiples of their width. */
-export function createDenialCounter(fromMs: number, toMs: number): DenialCounter {
+/**
+ * @param fromMs first and last time that will come: buckets begin at whole multiples of their width.
+ * @param rules that are counted one by one.
+ */
+export function createDenialCounter(fromMs: number, toMs: number, rules: readonly string[]): DenialCounter {
   const stepMs = stepFor(Math.max(0, toMs - fromMs), maxBuckets - 1);
   const start = Math.floor(fromMs / stepMs) * stepMs;
   const length = Number.isFinite(start) ? Math.floor((toMs - start) / stepMs) + 1 : 0;
   const empty = (): number[] => Array.from({ length }, () => 0);
   const totals = empty();
-  const byRule = new Map<string, number[]>();
+  const others = empty();
+  const byRule = new Map(rules.map((rule) => [rule, empty()]));
   return {
     add({ header, value }) {
       if (header.kind !== 'AdmissionRecord' || text(value, 'decision') !== 'deny') return;
@@ -50,12 +55,10 @@ export function createDenialCounter(fromMs: number, toMs: number): DenialCounter
       totals[at] = (totals[at] ?? 0) + 1;
       const denying = objects(value, 'findings').filter((finding) => text(finding, 'enforcement') === 'enforce');
       for (const rule of new Set(denying.map((finding) => text(finding, 'rule')))) {
-        const counts = byRule.get(rule) ?? empty();
-        if (byRule.size >= maxRules && !byRule.has(rule)) continue;
+        const counts = byRule.get(rule) ?? others;
         counts[at] = (counts[at] ?? 0) + 1;
-        byRule.set(rule, counts);
       }
     },
-    denials: () => ({ fromMs: start, stepMs, totals, byRule }),
+    denials: () => ({ fromMs: start, stepMs, totals, byRule, others }),
   };
 }

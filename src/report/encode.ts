@@ -43,6 +43,7 @@ export function createRecordEncoder(room: Room = defaultRoom): RecordEncoder {
   const texts = createTable<string>((value) => value);
   const findings = createTable<readonly IndexedFinding[]>((value) => JSON.stringify(value));
   const exemptions = createTable<readonly string[]>((value) => JSON.stringify(value));
+  const [noFinding, noExemption]: [readonly IndexedFinding[], readonly string[]] = [[[noRoom, '', '']], [noRoom]];
   const columns: Record<keyof RecordIndex['columns'], number[]> = {
     ...{ time: [], kind: [], decision: [], phase: [], verb: [], user: [], resource: [], namespace: [], name: [] },
     ...{ replica: [], policy: [], file: [], line: [], detail: [], finding: [], exemption: [], dryRun: [] },
@@ -61,6 +62,15 @@ export function createRecordEncoder(room: Room = defaultRoom): RecordEncoder {
     const before = texts.all.length;
     columns[column].push(texts.at(isRoom ? cell : noRoom));
     if (texts.all.length > before) textLength += cell.length;
+  };
+
+  /** Lists are texts, too: they share the room. */
+  const putList = <T extends readonly unknown[]>(table: Table<T>, value: T, instead: T): number => {
+    const { length } = JSON.stringify(value);
+    if (table.has(value)) return table.at(value);
+    if (textLength + length > room.textLength) return table.at(instead);
+    textLength += length;
+    return table.at(value);
   };
 
   const flush = (): void => {
@@ -101,10 +111,9 @@ export function createRecordEncoder(room: Room = defaultRoom): RecordEncoder {
       putText('file', place.file);
       putText('detail', detailOf(value));
       columns.line.push(place.line);
-      columns.finding.push(findings.at(findingsOf(value)));
-      columns.exemption.push(
-        exemptions.at(objects(value, 'exemptions').map((entry) => cellText(text(entry, 'reason')))),
-      );
+      columns.finding.push(putList(findings, findingsOf(value), noFinding));
+      const reasons = objects(value, 'exemptions').map((entry) => cellText(text(entry, 'reason')));
+      columns.exemption.push(putList(exemptions, reasons, noExemption));
       columns.dryRun.push(field(value, 'dryRun') === true ? 1 : 0);
       const whole = recordText(value);
       if (whole === '') withoutText += 1;
@@ -158,12 +167,14 @@ function deflated(content: string): string {
   return deflateRawSync(content, { level: 9 }).toString('base64');
 }
 
-/** Each different value once. */
-function createTable<T>(keyOf: (value: T) => string): {
+interface Table<T> {
   at(value: T): number;
   has(value: T): boolean;
   readonly all: readonly T[];
-} {
+}
+
+/** Each different value once. */
+function createTable<T>(keyOf: (value: T) => string): Table<T> {
   const all: T[] = [];
   const places = new Map<string, number>();
   return {

@@ -2,12 +2,21 @@ import { termText } from './client/query.ts';
 import { type Html, html, type Part } from './html.ts';
 import { cellText } from './visible.ts';
 
-/** Fields of the table's filter, with what they must be. */
-export type Filter = Readonly<Record<string, string>>;
+/** Fields of the table's filter, with what they must be: just this text, or what a pattern of ours stands for. */
+export type Filter = Readonly<Record<string, string | Pattern>>;
+
+export interface Pattern {
+  /** `*` stands for anything. */
+  readonly like: string;
+}
+
+export const anything: Pattern = { like: '*' };
 
 /** Where the records behind a figure are. */
 export function recordsHref(filter: Filter): string {
-  const query = Object.entries(filter).map(([field, value]) => termText(field, cellText(value)));
+  const query = Object.entries(filter).map(([field, value]) =>
+    typeof value === 'string' ? termText(field, cellText(value)) : `${field}:${value.like}`,
+  );
   return `#decisions?${new URLSearchParams({ q: query.join(' ') })}`;
 }
 

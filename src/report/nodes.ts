@@ -35,7 +35,6 @@ export function nodesView({ nodes: { live, logged }, nowMs }: ReportData): Html 
 }
 
 function liveView({ source, standings, unread }: LiveNodes, nowMs: number): Html {
-  const bad = standings.filter(isNonConforming).length;
   const { shown, rest } = limited(standings, maxNodes);
   const columns = allReasons.filter((reason) =>
     standings.some(({ facts }) => facts.some((fact) => fact.reason === reason)),
@@ -52,10 +51,26 @@ function liveView({ source, standings, unread }: LiveNodes, nowMs: number): Html
     unread.length === 0
       ? undefined
       : html`<h3>Could not be read</h3><ul>${unread.slice(0, 50).map((line) => html`<li>${line}</li>`)}</ul>`;
-  return html`<p>The live cluster, read from ${source} at ${timeText(nowMs)} UTC: ${plural(standings.length, 'node')}, ${bad === 0 ? 'all conforming' : html`<strong>${count(bad)} not conforming</strong>`}.</p>
+  return html`<p>The live cluster, read from ${source} at ${timeText(nowMs)} UTC: ${plural(standings.length, 'node')}, ${conformityText(standings)}.</p>
 ${matrix('The guide, by node', ['Type', 'Mark'], columns, rows)}${rest}
 <p class="muted">✓ meets, ✕ violates, ? the node does not show it, blank: does not apply.</p>
 ${requirementsTable(standings)}${legendTable(columns)}${left}`;
+}
+
+/** How the nodes stand. What one does not show, nobody knows; what is exempt or warned of is not met, either. */
+function conformityText(standings: readonly NodeStanding[]): Html {
+  const has = ({ facts }: NodeStanding, verdict: Verdict): boolean => facts.some((fact) => fact.verdict === verdict);
+  const bad = standings.filter(isNonConforming).length;
+  const borne = standings.filter((standing) => has(standing, 'violates') && !isNonConforming(standing)).length;
+  const unshown = standings.filter((standing) => has(standing, 'unknown')).length;
+  const parts = [
+    ...(bad === 0 ? [] : [html`<strong>${count(bad)} not conforming</strong>`]),
+    ...(borne === 0 ? [] : [html`${count(borne)} with what is exempt or warned of alone`]),
+    ...(unshown === 0 ? [] : [html`${count(unshown)} without all that the guide asks them to show`]),
+  ];
+  return parts.length === 0
+    ? html`all conforming`
+    : html`${parts.map((part, index) => (index === 0 ? part : html`, ${part}`))}`;
 }
 
 function requirementsTable(standings: readonly NodeStanding[]): Html {
@@ -69,7 +84,7 @@ function requirementsTable(standings: readonly NodeStanding[]): Html {
     500,
   );
   const rows = shown.map(({ node, exempt, fact }): readonly Part[] => [
-    toRecords({ resource: 'nodes*', name: node }, node),
+    toRecords({ resource: { like: 'nodes*' }, name: node }, node),
     fact.reason,
     fact.has === '' ? '(not shown)' : fact.has,
     fact.needs,
@@ -84,7 +99,7 @@ function requirementsTable(standings: readonly NodeStanding[]): Html {
 
 function loggedView(logged: readonly LoggedNode[]): Html {
   if (logged.length === 0) {
-    return html`<p>The log holds no decision about a node, and no cluster was given: <code>--kubeconfig FILE</code> or <code>--nodes FILE</code> adds the guide’s matrix.</p>`;
+    return html`<p>The log holds no decision about a node, and no cluster was given: <code class="stamp">--kubeconfig FILE</code> or <code class="stamp">--nodes FILE</code> adds the guide’s matrix.</p>`;
   }
   const { shown, rest } = limited(logged, maxNodes);
   const columns = allReasons.filter((reason) =>
@@ -102,12 +117,12 @@ function loggedView(logged: readonly LoggedNode[]): Html {
     500,
   );
   const findingRows = findings.shown.map(({ node, reason, enforcement, message }): readonly Part[] => [
-    toRecords({ resource: 'nodes*', name: node, rule: conformanceId, reason }, node),
+    toRecords({ resource: { like: 'nodes*' }, name: node, rule: conformanceId, reason }, node),
     reason,
     enforcement,
     message,
   ]);
-  return html`<p>From the log: of each node the last decision that held it against the guide. No cluster was given. The log keeps findings alone, so a requirement without one is met, does not apply, or is not shown by the node; nodes that registered before the log begins are not here. <code>--kubeconfig FILE</code> or <code>--nodes FILE</code> gives the whole matrix.</p>
+  return html`<p>From the log: of each node the last decision that held it against the guide. No cluster was given. The log keeps findings alone, so a requirement without one is met, does not apply, or is not shown by the node; nodes that registered before the log begins are not here. <code class="stamp">--kubeconfig FILE</code> or <code class="stamp">--nodes FILE</code> gives the whole matrix.</p>
 ${matrix('The guide, by node, as the log last said', ['Last judged (UTC)', 'Decision', 'Exemption'], columns, rows)}${rest}
 <p class="muted">✕ a finding, · none.</p>
 ${
@@ -141,7 +156,7 @@ function matrix(
   ];
   const body = rows.map(
     ({ head: node, cells, signs: list }) =>
-      html`<tr><th scope="row">${toRecords({ resource: 'nodes*', name: node }, node)}</th>${cells.map((cell) => html`<td>${cell}</td>`)}${list.map(signCell)}</tr>`,
+      html`<tr><th scope="row">${toRecords({ resource: { like: 'nodes*' }, name: node }, node)}</th>${cells.map((cell) => html`<td>${cell}</td>`)}${list.map(signCell)}</tr>`,
   );
   return html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}"><table class="matrix"><caption>${caption}</caption><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>`;
 }

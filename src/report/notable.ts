@@ -3,7 +3,7 @@ import { endOfDay } from '../policy/exemptions.ts';
 import type { Exemption } from '../policy/model/policy.ts';
 import type { ReportData } from './data.ts';
 import { type Html, html, type Part } from './html.ts';
-import { type Filter, toRecords } from './links.ts';
+import { anything, type Filter, toRecords } from './links.ts';
 import { shareBar } from './plots.ts';
 import { deniedOf, reasonFilter } from './stopped.ts';
 import { limited, table } from './tables.ts';
@@ -43,7 +43,7 @@ function notableVerdict(data: ReportData): Verdict {
   return {
     level: 'plain',
     text: `${plural(data.summary.denials.byUser.length, 'user')} denied`,
-    more: `One has ${share} % of the denials.`,
+    more: `One has ${share}% of the denials.`,
   };
 }
 
@@ -58,7 +58,7 @@ function ranking(title: string, tally: Tally, filter: (value: string) => Filter,
   const rest = tally.length - items.length;
   const list = items.length === 0 ? html`<p class="muted">None.</p>` : html`<ol class="ranking">${items}</ol>`;
   const link = rest > 0 ? html`<a class="rest" href="${more}">${count(rest)} more</a>` : undefined;
-  return html`<section><div class="title"><h3>${title}</h3>${link}</div>${list}</section>`;
+  return html`<section><div class="title"><h4>${title}</h4>${link}</div>${list}</section>`;
 }
 
 /** A name whose end is seen, too, where there is no room for all of it: names of service accounts begin alike. */
@@ -70,12 +70,17 @@ function nameText(name: string): Html {
 
 const tail = 16;
 
+/** A reason among other words: whole in its table. */
+function shortText(text: string): string {
+  return text.length <= 80 ? text : `${text.slice(0, 79)}…`;
+}
+
 function namespaceFilter(value: string): Filter {
   return { decision: 'deny', namespace: value === '(cluster)' ? '' : value };
 }
 
 function nodeFilter(name: string): Filter {
-  return { resource: 'nodes', name, rule: 'node-*' };
+  return { resource: { like: 'nodes*' }, name, phase: 'validate', dryrun: 'no', rule: anything };
 }
 
 function nodeTally({ nodes }: ReportData): Tally {
@@ -107,7 +112,7 @@ function exemptionLine(data: ReportData): Html {
   const listed =
     used.length === 0
       ? html`No exemption was used.`
-      : html`${toRecords({ exemption: '*' }, plural(times, 'use'))} of ${plural(used.length, 'exemption')}, most by “${used[0]?.value}”.`;
+      : html`${toRecords({ exemption: anything }, plural(times, 'use'))} of ${plural(used.length, 'exemption')}, most by “${shortText(used[0]?.value ?? '')}”.`;
   return html`<p class="exemptions"><strong>Exemptions.</strong> ${listed} <a href="#standing-out">${data.policy === undefined ? 'When they end is not known.' : endingText(endingSoon(data).length)}</a></p>`;
 }
 
@@ -144,9 +149,11 @@ function exemptionsTable({ summary, policy, nowMs }: ReportData): Html {
   if (shown.length === 0) return html`<p>No exemption was used, and the last policy has none.</p>`;
   const rows = shown.map((reason): readonly Part[] => {
     const exemption = known.get(reason);
+    const times = used.get(reason) ?? 0;
+    const name = reason || '(none)';
     return [
-      toRecords({ exemption: reason }, reason || '(none)'),
-      count(used.get(reason) ?? 0),
+      times === 0 ? cellText(name) : toRecords({ exemption: reason }, name),
+      count(times),
       endText(exemption, policy !== undefined, nowMs),
     ];
   });

@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto';
 import { controlAnswer, controlDetails } from './control.ts';
 import type { ReportData } from './data.ts';
 import { decisionsView, sampledText } from './decisions.ts';
-import { type Html, html, markup } from './html.ts';
+import { type Html, html, markup, stamp } from './html.ts';
 import { nodesView } from './nodes.ts';
 import { notableAnswer, notableDetails } from './notable.ts';
 import { stoppedAnswer, stoppedDetails } from './stopped.ts';
 import { trustAnswer, trustDetails } from './trust.ts';
+import { cellText } from './visible.ts';
 import { durationText, isoText, plural, timeText } from './words.ts';
 
 /** What the page is made with, beside its data: both are ours, and go in as they are. */
@@ -68,19 +69,39 @@ function hashOf(text: string): string {
 }
 
 function titleOf({ history }: ReportData): string {
-  return `Admission report${history.cluster === '' ? '' : `: ${history.cluster}`}`;
+  return `Admission report${history.cluster === '' ? '' : `: ${clusterText(history.cluster)}`}`;
 }
+
+/** A name, and not a line of praise in the largest letters: whoever forges a log names its cluster. */
+function clusterText(name: string): string {
+  const text = cellText(name);
+  return text.length <= maxCluster ? text : `${text.slice(0, maxCluster - 1)}…`;
+}
+
+const maxCluster = 63;
 
 function periodText(data: ReportData): Html {
   const { summary } = data;
-  if (summary.lines === 0) return html`No line of an audit log.`;
-  return html`${isoText(summary.from)} to ${isoText(summary.to)} UTC · ${plural(summary.lines, 'line')} of ${plural(summary.replicas.length, 'replica')}${endedText(data)}`;
+  const part = partText(data);
+  if (summary.lines === 0) return html`No line of an audit log${part}.`;
+  return html`${isoText(summary.from)} to ${isoText(summary.to)} UTC · ${plural(summary.lines, 'line')} of ${plural(summary.replicas.length, 'replica')}${part}${endedText(data)}`;
+}
+
+/** What was left out on purpose, so that nobody takes a part for the whole. */
+function partText({ span: { fromMs, toMs } }: ReportData): Html | undefined {
+  const ends = [
+    ...(Number.isFinite(fromMs) ? [`from ${timeText(fromMs)}`] : []),
+    ...(Number.isFinite(toMs) ? [`before ${timeText(toMs + 1)}`] : []),
+  ];
+  return ends.length === 0
+    ? undefined
+    : html` · <strong>a part of the log</strong>, ${ends.join(', ')}, as was asked for`;
 }
 
 /** How old the log is, where that is worth a word. */
-function endedText({ summary, nowMs }: ReportData): string {
+function endedText({ summary, nowMs }: ReportData): Html | undefined {
   const sinceMs = nowMs - Date.parse(summary.to);
-  return sinceMs < 3_600_000 ? '' : ` · ended ${durationText(sinceMs)} before this page was made`;
+  return sinceMs < 3_600_000 ? undefined : html` · ended ${stamp(durationText(sinceMs))} before this page was made`;
 }
 
 interface Question {

@@ -81,12 +81,13 @@ export function stackedBars({ fromMs, stepMs, series, filter }: Bars): Html {
     const start = fromMs + at * stepMs;
     return [html`<a tabindex="-1" href="${recordsHref(filter(start, start + stepMs))}">${parts}</a>`];
   });
-  const lines = [top, top / 2].map((value) => {
-    const y = round(8 + barsHeight - (value / top) * barsHeight);
-    return html`<line class="grid" x1="0" x2="100%" y1="${y}" y2="${y}"/><text class="axis" x="0" y="${y - 3}">${value.toLocaleString('en-US')}</text>`;
-  });
-  // The label of the highest line stands above it.
-  return html`<svg class="plot" width="100%" height="${barsHeight + 44}" aria-hidden="true"><g transform="translate(0 14)">${lines}${bars}${timeAxis(span, 8 + barsHeight)}</g></svg>`;
+  const marked = [top, top / 2].map((value) => ({ value, y: round(8 + barsHeight - (value / top) * barsHeight) }));
+  const lines = marked.map(({ y }) => html`<line class="grid" x1="0" x2="100%" y1="${y}" y2="${y}"/>`);
+  const labels = marked.map(
+    ({ value, y }) => html`<text class="axis over" x="0" y="${y - 3}">${value.toLocaleString('en-US')}</text>`,
+  );
+  // Labels stand above their lines, and before a bar that reaches there.
+  return html`<svg class="plot" width="100%" height="${barsHeight + 44}" aria-hidden="true"><g transform="translate(0 14)">${lines}${bars}${labels}${timeAxis(span, 8 + barsHeight)}</g></svg>`;
 }
 
 /** The least of 2, 4, 6, 8, 10, 12, 16, 20, 40 … that is no less: its half is whole. */

@@ -1,10 +1,12 @@
+import type { Summary } from '../audit/read/summary.ts';
 import type { ReportData } from './data.ts';
 import { type Html, html, stamp } from './html.ts';
 import { toRecords } from './links.ts';
 import { stackedBars } from './plots.ts';
 import { details, limited, table } from './tables.ts';
 import { verdictLine } from './verdict.ts';
-import { count, durationText, plural, timeText } from './words.ts';
+import { cellText } from './visible.ts';
+import { count, durationText, exactText, plural, timeText } from './words.ts';
 
 /* What was stopped: denials over time, by rule and by reason. */
 
@@ -12,7 +14,7 @@ const colours = 6;
 
 export function stoppedAnswer(data: ReportData): Html {
   const denied = deniedOf(data);
-  const judged = tallied(data, 'validate ');
+  const judged = tallied(data, (decision) => decision.startsWith('validate '));
   const share = judged === 0 ? '' : ` (${percent(denied / judged)})`;
   const text =
     denied === 0
@@ -23,30 +25,42 @@ ${denied === 0 ? undefined : plot(data)}`;
 }
 
 export function deniedOf(data: ReportData): number {
-  return tallied(data, 'validate deny');
+  return tallied(data, (decision) => decision === 'validate deny');
 }
 
 /** Validation alone denies, and each request is validated once. */
-function tallied({ summary }: ReportData, prefix: string): number {
-  return summary.decisions.reduce(
-    (sum, { value, count: number }) => (value.startsWith(prefix) ? sum + number : sum),
-    0,
-  );
+function tallied({ summary }: ReportData, isMeant: (decision: string) => boolean): number {
+  return summary.decisions.reduce((sum, { value, count: number }) => (isMeant(value) ? sum + number : sum), 0);
 }
 
 function percent(share: number): string {
   const value = share * 100;
-  return value > 0 && value < 0.1 ? 'less than 0.1 %' : `${value.toFixed(1)} %`;
+  return value > 0 && value < 0.1 ? 'less than 0.1%' : `${value.toFixed(1)}%`;
 }
 
-function plot({ denials, summary }: ReportData): Html {
-  const rules = summary.denials.byRule.map(({ value }) => value);
-  const series = rules.map((rule, index) => ({
-    name: rule,
-    colour: colourOf(index),
-    values: denials.byRule.get(rule) ?? denials.totals.map(() => 0),
-  }));
-  const legend = summary.denials.byRule.slice(0, 12).map(({ value, count: number }, index) => {
+/** More rules than the product has are counted together: a forged log may name any number. */
+const maxRules = 12;
+
+/** The rules that denied most, which the plot and its table name. */
+export function rulesOfPlot({ denials }: Summary): readonly string[] {
+  return denials.byRule.slice(0, maxRules).map(({ value }) => value);
+}
+
+interface CountsOfRule {
+  readonly name: string;
+  readonly values: readonly number[];
+}
+
+function countsByRule({ denials, summary }: ReportData): readonly CountsOfRule[] {
+  const named = rulesOfPlot(summary).map((name) => ({ name, values: denials.byRule.get(name) ?? [] }));
+  const more = summary.denials.byRule.length - named.length;
+  return more > 0 ? [...named, { name: `${count(more)} other rules`, values: denials.others }] : named;
+}
+
+function plot(data: ReportData): Html {
+  const { denials, summary } = data;
+  const series = countsByRule(data).map((rule, index) => ({ ...rule, colour: colourOf(index) }));
+  const legend = summary.denials.byRule.slice(0, maxRules).map(({ value, count: number }, index) => {
     const swatch = html`<svg class="swatch" width="10" height="10" aria-hidden="true"><rect class="${colourOf(index)}" width="10" height="10"/></svg>`;
     return html`<li>${swatch} ${toRecords({ decision: 'deny', rule: value, enforcement: 'enforce' }, value)} <span class="number">${count(number)}</span></li>`;
   });
@@ -59,12 +73,12 @@ function colourOf(index: number): string {
 }
 
 function bucketFilter(fromMs: number, toMs: number): Readonly<Record<string, string>> {
-  return { decision: 'deny', since: new Date(fromMs).toISOString(), until: new Date(toMs).toISOString() };
+  return { decision: 'deny', since: exactText(fromMs), until: exactText(toMs) };
 }
 
 export function stoppedDetails(data: ReportData): Html {
   const { denials, summary } = data;
-  const rules = summary.denials.byRule.map(({ value }) => value);
+  const rules = countsByRule(data);
   const buckets = denials.totals.flatMap((total, at) => {
     if (total === 0) return [];
     const fromMs = denials.fromMs + at * denials.stepMs;
@@ -72,14 +86,14 @@ export function stoppedDetails(data: ReportData): Html {
       [
         stamp(beginningOf(fromMs, denials.stepMs)),
         toRecords(bucketFilter(fromMs, fromMs + denials.stepMs), count(total)),
-        ...rules.map((rule) => cellOf(denials.byRule.get(rule)?.[at] ?? 0)),
+        ...rules.map(({ values }) => cellOf(values[at] ?? 0)),
       ],
     ];
   });
   const columns = [
     { name: `From (each ${durationText(denials.stepMs)})` },
     { name: 'Denied', figure: true },
-    ...rules.map((name) => ({ name, figure: true })),
+    ...rules.map(({ name }) => ({ name: cellText(name), figure: true })),
   ];
   const reasons = limited(summary.denials.byReason);
   const reasonRows = reasons.shown.map(({ value, count: number }) => [

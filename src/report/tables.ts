@@ -13,9 +13,16 @@ export function table(caption: string, columns: readonly Column[], rows: readonl
   );
   const body = rows.map(
     (cells) =>
-      html`<tr>${cells.map((cell, index) => (columns[index]?.figure === true ? html`<td class="figure">${cell}</td>` : html`<td>${cell}</td>`))}</tr>`,
+      html`<tr>${cells.map((cell, index) => (columns[index]?.figure === true ? html`<td class="figure">${cell}</td>` : html`<td>${typeof cell === 'string' ? shortened(cell) : cell}</td>`))}</tr>`,
   );
   return html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}"><table><caption>${caption}</caption><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>`;
+}
+
+/** Longer than any message of the product. What others wrote may be a thousand times that, in each of hundreds of rows. */
+const maxText = 2_000;
+
+function shortened(text: string): string {
+  return text.length <= maxText ? text : `${text.slice(0, maxText)}…`;
 }
 
 /** What is there for whoever wants to know more. */

@@ -2,9 +2,10 @@ import { placeText } from '../audit/read/entry.ts';
 import type { Listed } from '../audit/read/mismatch.ts';
 import type { CheckedAgainst, CheckedChain, ReportData } from './data.ts';
 import { type Html, html } from './html.ts';
-import { toRecords } from './links.ts';
+import { anything, toRecords } from './links.ts';
 import { details, limited, table } from './tables.ts';
 import { type Verdict, verdictLine } from './verdict.ts';
+import { cellText } from './visible.ts';
 import { count, isoText, plural, sentence, shortDigest } from './words.ts';
 
 /* Can the log be trusted: what the chain and the API server's own log bear out, and what neither can show. */
@@ -12,12 +13,12 @@ import { count, isoText, plural, sentence, shortDigest } from './words.ts';
 export function trustAnswer(data: ReportData): Html {
   return html`${verdictLine(trustVerdict(data))}
 <div class="pair">
-<section><h3>The chain of hashes and signatures</h3>
+<section><h4>The chain of hashes and signatures</h4>
 <p>${chainResult(data)}</p>
 <p><strong>Shows</strong> any line that was changed, removed, inserted or reordered, up to the last signature.</p>
 <p><strong>Cannot show</strong> lines cut off the end${unsignedText(data.chains)}, or before the first file; a log that never was.</p>
 </section>
-<section><h3>The API server’s own audit log</h3>
+<section><h4>The API server’s own audit log</h4>
 <p>${comparedResult(data.reconciliation)}</p>
 <p><strong>Shows</strong> records that are missing, made up or changed, and requests that went past the webhook.</p>
 <p><strong>Cannot show</strong> ${comparedLimit(data.reconciliation)}.</p>
@@ -26,10 +27,10 @@ export function trustAnswer(data: ReportData): Html {
 }
 
 export function trustDetails(data: ReportData): Html {
-  return html`${chainsTable(data)}${notes(data)}<h3 id="compared" tabindex="-1">Held against the API server’s log</h3>${comparedDetails(data.reconciliation)}`;
+  return html`${chainsTable(data)}${notes(data)}<h4 id="compared" tabindex="-1">Held against the API server’s log</h4>${comparedDetails(data.reconciliation)}`;
 }
 
-function broken(chains: readonly CheckedChain[]): readonly CheckedChain[] {
+export function broken(chains: readonly CheckedChain[]): readonly CheckedChain[] {
   return chains.filter(({ found }) => found !== undefined);
 }
 
@@ -37,7 +38,7 @@ function mismatches({ missing, unknown, differs, twice }: CheckedAgainst): numbe
   return [missing, unknown, differs, twice].reduce((sum, list) => sum + list.count, 0);
 }
 
-function trustVerdict({ chains, trusted, reconciliation, badLines }: ReportData): Verdict {
+function trustVerdict({ chains, trusted, reconciliation, badLines, undated }: ReportData): Verdict {
   if (chains.length === 0) return { level: 'bad', text: 'No: there is no line of an audit log' };
   const bad = broken(chains).length;
   if (bad > 0)
@@ -48,15 +49,26 @@ function trustVerdict({ chains, trusted, reconciliation, badLines }: ReportData)
   }
   const but = [
     ...(badLines > 0 ? [`${plural(badLines, 'line')} could not be read`] : []),
+    ...(undated > 0 ? [`${plural(undated, 'line')} without a time that can be read`] : []),
     ...(chains.every(({ signed }) => signed === undefined)
       ? ['nothing is signed']
       : trusted
         ? []
         : ['no key was given, so who wrote it is not proven']),
-    ...(reconciliation === undefined ? ['it was not held against the API server’s log'] : []),
+    ...(reconciliation === undefined ? ['it was not held against the API server’s log'] : uncompared(reconciliation)),
   ];
   if (but.length > 0) return { level: 'attention', text: 'No break, but not all is proven', more: sentence(but) };
-  return { level: 'good', text: 'Yes', more: 'No break, signed by a trusted key, and as the API server’s log has it.' };
+  const unsigned = unsignedLines(chains);
+  const signer = `signed by a trusted key${unsigned === 0 ? '' : ` but for ${plural(unsigned, 'line')}`}`;
+  return { level: 'good', text: 'Yes', more: `No break, ${signer}, and as the API server’s log has it.` };
+}
+
+/** What the API server's log says nothing of: a log of another time, or of another cluster, bears nothing out. */
+export function uncompared({ known, outside }: CheckedAgainst): readonly string[] {
+  if (known === 0) return ['the API server’s log knows none of its decisions'];
+  return outside.decisions === 0
+    ? []
+    : [`${plural(outside.decisions, 'decision')} outside the time of the API server’s log`];
 }
 
 function chainResult({ chains, trusted }: ReportData): Html {
@@ -74,12 +86,16 @@ function placeOf(chain: CheckedChain | undefined): string {
 }
 
 function unsignedText(chains: readonly CheckedChain[]): string {
-  const unsigned = chains.reduce((sum, chain) => sum + chain.unsigned, 0);
+  const unsigned = unsignedLines(chains);
   return unsigned === 0 ? '' : ` (${plural(unsigned, 'line')} not signed yet)`;
 }
 
+function unsignedLines(chains: readonly CheckedChain[]): number {
+  return chains.reduce((sum, chain) => sum + chain.unsigned, 0);
+}
+
 function comparedResult(found: CheckedAgainst | undefined): Html {
-  if (found === undefined) return html`Not compared: give it with <code>--api-audit</code>.`;
+  if (found === undefined) return html`Not compared: give it with <code class="stamp">--api-audit</code>.`;
   const bad = mismatches(found);
   return html`<a href="#compared">${plural(found.known, 'call')} known to both</a>, ${bad === 0 ? 'none that differs' : plural(bad, 'mismatch', 'mismatches')}.`;
 }
@@ -97,7 +113,7 @@ function comparedLimit(found: CheckedAgainst | undefined): string {
 
 function chainsTable({ chains, trusted }: ReportData): Html {
   const rows = chains.map((chain) => [
-    toRecords({ kind: '*', replica: chain.replica }, chain.replica || '(no name)'),
+    toRecords({ kind: anything, replica: chain.replica }, chain.replica || '(no name)'),
     count(chain.lines),
     count(chain.boots.length),
     chain.found === undefined
@@ -127,12 +143,17 @@ function beginning({ boots: [first] }: CheckedChain): string {
   return first.goesOn ? 'with a run that goes on from lines that are not there' : 'at its beginning';
 }
 
-function notes({ chains, badLines }: ReportData): Html {
+function notes({ chains, badLines, undated }: ReportData): Html {
   const lost = chains.flatMap((chain) => chain.lost);
   const { shown, rest } = limited(lost, 50);
   const items = [
     ...(badLines > 0
       ? [html`<li>${plural(badLines, 'line')} of the files could not be read as lines of an audit log.</li>`]
+      : []),
+    ...(undated > 0
+      ? [
+          html`<li>${plural(undated, 'line')} without a time that can be read: the figures count them, the plots do not.</li>`,
+        ]
       : []),
     ...shown.map(
       (entry) =>
@@ -146,6 +167,7 @@ const checks = [
   ['missing', 'Missing', 'the API server knows of an answer whose record is not there'],
   ['unknown', 'Unknown', 'a record of an answer that the API server does not know'],
   ['differs', 'Differs', 'both know the call, by another hash: the record was changed'],
+  ['unanswered', 'Unanswered', 'a record of a call that got no answer: passed over, or the request refused for it'],
   ['twice', 'Twice', 'a record that stands in the log more than once'],
   ['failedOpen', 'Failed open', 'the API server went on without the webhook'],
   ['unseen', 'Unseen', 'a request in scope of the policy went through, and the webhook was not asked'],
@@ -155,7 +177,7 @@ const checks = [
 
 function comparedDetails(found: CheckedAgainst | undefined): Html {
   if (found === undefined) {
-    return html`<p>The API server’s audit log was not given. <code>--api-audit FILE</code> holds the log against it: the host that the webhook runs on cannot rewrite that one.</p>`;
+    return html`<p>The API server’s audit log was not given. <code class="stamp">--api-audit FILE</code> holds the log against it: the host that the webhook runs on cannot rewrite that one.</p>`;
   }
   const rows = checks.map(([key, name, means]) => [
     name,
@@ -173,12 +195,17 @@ function listOf(name: string, list: Listed): Html | undefined {
   const { shown } = limited(list.first);
   const rows = shown.map(({ time, user, verb, resource, namespace, name: object, auditId, place, detail }) => [
     isoText(time),
-    user,
-    `${verb} ${resource}`,
-    [namespace, object].filter((part) => part !== '').join('/') || '(no name)',
-    place === undefined ? '' : toRecords({ kind: '*', file: place.file, line: String(place.line) }, placeText(place)),
-    auditId,
-    detail.length === 64 ? html`<code>${shortDigest(detail)}</code>` : detail,
+    cellText(user),
+    cellText(`${verb} ${resource}`),
+    [namespace, object]
+      .filter((part) => part !== '')
+      .map(cellText)
+      .join('/') || '(no name)',
+    place === undefined
+      ? ''
+      : toRecords({ kind: anything, file: place.file, line: String(place.line) }, placeText(place)),
+    cellText(auditId),
+    detail.length === 64 ? html`<code>${shortDigest(detail)}</code>` : cellText(detail),
   ]);
   const columns = ['Time', 'User', 'Request', 'Object', 'Record', 'Audit ID', 'Hash or webhook'].map((title) => ({
     name: title,

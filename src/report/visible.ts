@@ -5,8 +5,8 @@
 /** Longest text in a cell: every name of Kubernetes fits. */
 export const maxCell = 253;
 
-/** Control and format characters (bidirectional overrides, zero width), separators of lines, halves of a surrogate pair. */
-const unseen = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+/** Control and format characters (bidirectional overrides, zero width), whatever else has no shape, blanks but the usual one, halves of a surrogate pair. */
+const unseen = /(?! )[\p{Cc}\p{Cf}\p{DI}\p{Z}\p{Cs}\u2800]/gu;
 
 /** A text in which nothing hides or reorders what stands around it: such characters show as their code point. */
 export function visible(text: string): string {
@@ -20,11 +20,10 @@ export function visibleJson(json: string): string {
   );
 }
 
-/** A text of a cell: what is longer is cut, at the same place wherever it is shown or looked for. */
+/** A text of a cell: what is longer is cut, at the same place wherever it is shown or looked for. An address cannot hold half of a pair. */
 export function cellText(text: string): string {
-  if (text.length <= maxCell) return text;
-  const cut = text.slice(0, maxCell - 1);
-  return `${/[\ud800-\udbff]$/.test(cut) ? cut.slice(0, -1) : cut}…`;
+  const cut = text.length <= maxCell ? text : `${text.slice(0, maxCell - 1).replace(/[\ud800-\udbff]$/, '')}…`;
+  return cut.isWellFormed() ? cut : cut.replace(/\p{Cs}/gu, (half) => visible(half));
 }
 
 function codeOf(character: string): string {

@@ -16,9 +16,21 @@ export function sentence(parts: readonly string[]): string {
   return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
 }
 
+/** The latest time that there is (ECMA-262). */
+const maxMs = 8.64e15;
+
+/** A time to the millisecond, as a filter takes it. */
+export function exactText(ms: number): string {
+  return new Date(Math.min(Math.max(ms, -maxMs), maxMs)).toISOString();
+}
+
 /** `2026-11-25 12:00:05`, UTC. */
 export function timeText(ms: number): string {
-  return Number.isFinite(ms) ? new Date(ms).toISOString().slice(0, 19).replace('T', ' ') : 'no time';
+  return Number.isFinite(ms)
+    ? exactText(ms)
+        .replace('T', ' ')
+        .replace(/\.\d+Z$/, '')
+    : 'no time';
 }
 
 /** The same of a time as it stands in a log. */

@@ -46,7 +46,7 @@ describe('a report in Chromium', () => {
     const figures = await page.evaluate<readonly (readonly [string, number])[]>(`
       [...document.querySelectorAll('.ranking li, .tables tr, .legend li, .behind tr')]
         .map((row) => [row.querySelector('a[href^="#decisions"]')?.getAttribute('href'), Number((row.querySelector('.number') ?? row.querySelector('td.figure'))?.textContent.replaceAll(',', ''))])
-        .filter(([href, count]) => href && Number.isFinite(count) && /decision%3Adeny|exemption|enforcement/.test(href))`);
+        .filter(([href, count]) => href && Number.isFinite(count) && /decision%3Adeny|exemption|enforcement|dryrun/.test(href))`);
     expect(figures.length).toBeGreaterThan(60);
     const wrong: string[] = [];
     for (const [href, count] of figures) {
@@ -117,6 +117,18 @@ describe('a report in Chromium', () => {
       reached.push(await fresh.evaluate('document.activeElement.textContent'));
     }
     expect(reached).toEqual(['Skip to the content', 'Overview', 'Decisions', 'Nodes', 'Dark']);
+    // The first leads to what is shown, whatever view it is.
+    await fresh.go('#decisions?q=decision:deny');
+    await fresh.evaluate("document.querySelector('.skip').focus()");
+    await fresh.press('Enter', 13);
+    expect(await fresh.evaluate('[document.activeElement.id, location.hash]')).toEqual([
+      'main',
+      '#decisions?q=decision:deny',
+    ]);
+    // Enter in the filter sends nothing: its policy would refuse it aloud.
+    await fresh.evaluate("document.getElementById('filter').focus()");
+    await fresh.press('Enter', 13);
+    expect(fresh.complaints).toEqual([]);
     // Bars of plots are in no one's way: the table beside them has the same links.
     expect(
       await page.evaluate("[...document.querySelectorAll('svg a')].every(({ tabIndex }) => tabIndex === -1)"),
@@ -151,6 +163,12 @@ describe('a report in Chromium', () => {
     expect(still.complaints).toEqual([]);
     expect(await still.evaluate("document.querySelector('#nodes').checkVisibility()")).toBe(true);
     expect(await still.evaluate("document.querySelector('noscript').checkVisibility()")).toBe(true);
+    // Nothing that is dead without it.
+    expect(
+      await still.evaluate(
+        "['filter', 'status', 'records', 'theme'].some((id) => document.getElementById(id).checkVisibility())",
+      ),
+    ).toBe(false);
   });
 });
 

@@ -419,7 +419,8 @@ describe('log query', () => {
     const [line = ''] = twoBoots().lines.slice(1);
     const forged = {
       ...JSON.parse(line),
-      time: 'then\n# all good',
+      // What stands in parentheses, Date.parse passes over.
+      time: 'Nov 25 2026 (\n# all good)',
       user: { username: '＝1+1\u001b[2J\u202E', groups: [] },
     };
     const file = put('a.log', [JSON.stringify(forged)]);
@@ -427,8 +428,18 @@ describe('log query', () => {
     expect(stdout.split('\r\n')).toHaveLength(3);
     expect(stdout).toContain(",'＝1+1\uFFFD[2J\uFFFD,");
     const summary = await runCli(['log', 'summary', file, '-o', 'markdown']);
-    expect(summary.stdout).toContain('| lines, then\uFFFD\\# all good to then\uFFFD\\# all good | 1 |');
+    expect(summary.stdout).toContain(
+      '| lines, Nov 25 2026 (\uFFFD\\# all good) to Nov 25 2026 (\uFFFD\\# all good) | 1 |',
+    );
     expect(summary.stdout).not.toContain('\n# all good');
+    // A time that cannot be read is neither the beginning nor the end.
+    const mixed = put('b.log', [
+      line,
+      JSON.stringify({ ...forged, time: '' }),
+      JSON.stringify({ ...forged, time: '~' }),
+    ]);
+    const { time } = JSON.parse(line);
+    expect((await runCli(['log', 'summary', mixed])).stdout).toMatch(new RegExp(`${time}.*${time}`, 's'));
   });
 
   it('says so when nothing matches, which is no failure', async () => {

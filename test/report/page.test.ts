@@ -4,14 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { joinModules, loadAssets } from '../../src/report/assets.ts';
+import { parseRoute } from '../../src/report/client/route.ts';
+import { selectRows } from '../../src/report/client/select.ts';
 import { createDenialCounter } from '../../src/report/denials.ts';
 import { createHistorian } from '../../src/report/history.ts';
 import { html } from '../../src/report/html.ts';
 import { visible, visibleJson } from '../../src/report/visible.ts';
 import { createLog, newSigningKey } from '../support/audit-log.ts';
 import { runCli } from '../support/cli.ts';
-import { reportLog, reportLogEndMs } from '../support/report-log.ts';
-import { linesOf } from './read.ts';
+import { addPolicy, policyText, reportLog, reportLogEndMs } from '../support/report-log.ts';
+import { inflated, linesOf } from './read.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'report-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -119,6 +121,86 @@ describe('log report', () => {
     expect((await report(file, '--api-audit', put('bad.log', 'rubbish\n'))).code).toBe(2);
   });
 
+  it('is not greener than what was shown to it', async () => {
+    const log = createLog({ key });
+    log.start();
+    addPolicy(log, policyText('enforce', 0));
+    log.decide();
+    log.stop();
+    const file = put('fine.log', log.text());
+    const alone = await report(file, '--public-key', publicKey);
+    expect(alone.text).toContain(
+      'On, as far as its own log tells Whether requests went past it is in the API server’s log alone.',
+    );
+    // An API server's log that knows nothing of it bears nothing out.
+    const strange = await report(file, '--public-key', publicKey, '--api-audit', put('none.log', ''));
+    expect(strange.text).toContain('No break, but not all is proven The API server’s log knows none of its decisions.');
+    expect(strange.text).toContain('On, as far as its own log tells The API server’s log knows none of its decisions.');
+    expect(strange.text).not.toMatch(/On all the time|✓/);
+    // A rule that is off is not on, whatever the preset.
+    const lowered = createLog({ key });
+    lowered.start();
+    addPolicy(
+      lowered,
+      policyText('enforce', 0).replace(/(operator-node-guard:\n(?: +#.*\n)* +enforcement:) \S+/, '$1 off'),
+    );
+    lowered.stop();
+    expect((await report(put('lowered.log', lowered.text()))).text).toContain(
+      'On, with exceptions 1 rule or reason that the last policy made deny nothing.',
+    );
+    // What a server never compared is not known.
+    expect(alone.text).toContain('Not known: no server of the log compared');
+  });
+
+  it('says that it is of a part, where a part was asked for', async () => {
+    expect((await report(month)).text).not.toContain('a part of the log');
+    const { text } = await report(month, '--since', '2026-11-01', '--until', '2026-11-02');
+    expect(text).toMatch(/a part of the log ?, from 2026-11-01 00:00:00, before 2026-11-02 00:00:00, as was asked for/);
+    expect(text).toMatch(/All \d+ records of this part of the log are here/);
+  });
+
+  it('is made of lines with any time, and says so of those without one', async () => {
+    const log = createLog();
+    log.start();
+    log.decide({ decision: 'deny' });
+    const times = ['', 'never', '+275760-09-13T00:00:00.000Z', '-271821-04-20T00:00:00.000Z', '1969-07-20T00:00:00Z'];
+    for (const time of times) log.decide({ decision: 'deny', time });
+    const { code, text } = await report(put('times.log', log.text()));
+    expect(code).toBe(0);
+    expect(text).toContain('6 of 6 decisions denied');
+    expect(text).toContain('2 lines without a time that can be read');
+    const lines = put('undated.log', log.text().split('\n').slice(0, 4).join('\n').concat('\n'));
+    expect((await report(lines)).text).toContain('2026-11-25 12:00:00 to 2026-11-25 12:00:01 UTC · 4 lines');
+  });
+
+  it('names the rules that denied most, however many a log names', async () => {
+    const log = createLog();
+    log.start();
+    const deny = (rule: string): void =>
+      void log.decide({
+        decision: 'deny',
+        findings: [{ rule, reason: 'r', enforcement: 'enforce', field: '', message: 'm'.repeat(10_000) }],
+      });
+    for (let i = 0; i < 500; i++) deny(`forged-${i}`);
+    for (let i = 0; i < 3; i++) deny('operator-node-guard');
+    const { page } = await report(put('rules.log', log.text()));
+    const head = /<thead><tr>(<th scope="col">From .*?)<\/tr>/s.exec(page)?.[1] ?? '';
+    expect(head.match(/<th/g)).toHaveLength(2 + 12 + 1);
+    expect(head).toMatch(/operator-node-guard.*489 other rules/s);
+    expect(page.length).toBeLessThan(1_000_000);
+  });
+
+  it('leads nowhere to no record', async () => {
+    const { page } = await report(month);
+    const index = JSON.parse(inflated(/id="record-index">([^<]*)</.exec(page)?.[1] ?? ''));
+    const hrefs = new Set([...page.matchAll(/href="(#decisions\?[^"]*)"/g)].map(([, href = '']) => href));
+    expect(hrefs.size).toBeGreaterThan(50);
+    const empty = [...hrefs]
+      .map((href) => parseRoute(href.replaceAll('&amp;', '&')))
+      .filter(({ query, order }) => selectRows(index, query, order).length === 0);
+    expect(empty.map(({ query }) => query)).toEqual([]);
+  });
+
   it('tells which exemptions were used, and which end', async () => {
     const { text } = await report(month);
     expect(text).toContain('1 exemption ended or will within 14 days');
@@ -130,7 +212,10 @@ describe('log report', () => {
       'From the log: of each node the last decision that held it against the guide.',
     );
     const nodes = join('test', 'fixtures', 'nodes', 'cluster.yaml');
-    expect((await report(month, '--nodes', nodes)).text).toContain(`read from the file ${nodes}`);
+    const live = await report(month, '--nodes', nodes);
+    expect(live.text).toContain(`read from the file ${nodes}`);
+    // What a node does not show, nobody knows.
+    expect(live.text).toContain('6 nodes, 2 without all that the guide asks them to show');
     expect((await report(month, '--nodes', nodes, '--kubeconfig', 'x')).stderr).toContain('not both');
   });
 
@@ -191,6 +276,8 @@ describe('the page', () => {
       '<b title="&quot;&gt;&lt;script&gt;">&lt;i&gt;<u>&#39;&amp;</u>3</b>',
     );
     expect(visible('a\u202eb\u0000\n\ud800')).toBe('a⟨U+202E⟩b⟨U+0000⟩⟨U+000A⟩⟨U+D800⟩');
+    // Two names that look alike by what has no shape, or is a blank of another kind.
+    expect(visible('a\ufe0f \u3164\u2003\u2800')).toBe('a⟨U+FE0F⟩ ⟨U+3164⟩⟨U+2003⟩⟨U+2800⟩');
     const forged = JSON.stringify({ '\u2066key': '\u202e\u{e0041}', list: [1] }, undefined, 2);
     expect(visibleJson(forged)).toBe('{\n  "\\u2066key": "\\u202e\\udb40\\udc41",\n  "list": [\n    1\n  ]\n}');
     expect(JSON.parse(visibleJson(forged))).toEqual(JSON.parse(forged));
@@ -223,7 +310,7 @@ describe('the time line', () => {
     const lines = linesOf(await reportLog({ decisions: 900 }));
     const denied = lines.filter(({ value }) => value.decision === 'deny');
     const times = lines.map(({ header }) => Date.parse(header.time));
-    const counter = createDenialCounter(Math.min(...times), Math.max(...times));
+    const counter = createDenialCounter(Math.min(...times), Math.max(...times), ['operator-node-guard']);
     for (const line of lines) counter.add(line);
     const { totals, byRule } = counter.denials();
     const sum = (list: readonly number[]): number => list.reduce((all, one) => all + one, 0);

@@ -6,6 +6,7 @@ import { parseQuery, termText } from '../../src/report/client/query.ts';
 import { parseRoute, routeHash } from '../../src/report/client/route.ts';
 import { type Order, selectRows } from '../../src/report/client/select.ts';
 import type { EncodedRecords } from '../../src/report/encode.ts';
+import { recordsHref } from '../../src/report/links.ts';
 import { createCounter, createSampler } from '../../src/report/sample.ts';
 import { createLog } from '../support/audit-log.ts';
 import { reportLog } from '../support/report-log.ts';
@@ -62,6 +63,12 @@ describe('the records of the page', async () => {
     }
   });
 
+  it('are asked for by a time as the page shows it, which is UTC', () => {
+    const at = (typed: string): readonly number[] => selectRows(index, typed, latest);
+    expect(at('since:"2026-11-05 00:00:00.000"')).toEqual(at('since:2026-11-05T00:00:00Z'));
+    expect(at('since:2026-11-05T00:00')).toEqual(at('since:2026-11-05T00:00:00Z'));
+  });
+
   it('come in the order that is asked for', () => {
     const times = (order: Order) => selectRows(index, '', order).map((row) => index.columns.time[row] ?? 0);
     expect(times(latest)).toEqual(times({ key: 'time', descending: false }).toReversed());
@@ -83,6 +90,26 @@ describe('what is typed', () => {
       if (value.includes('*')) expect(term?.quoted).toBe(true);
     },
   );
+
+  it('counts case in quotes alone', () => {
+    const log = createLog();
+    log.start();
+    for (const username of ['alice', 'Alice', 'ALICE']) log.decide({ user: { username, groups: [] } });
+    const index = indexOf(encode(linesOf(log.text())));
+    expect(selectRows(index, 'user:alice', latest)).toHaveLength(3);
+    expect(selectRows(index, termText('user', 'Alice'), latest)).toEqual([2]);
+  });
+
+  it('finds a name with half of a pair of surrogates, which no address can hold', () => {
+    const log = createLog();
+    log.start();
+    log.decide({ user: { username: 'half-a-pair', groups: [] } });
+    const index = indexOf(encode(linesOf(log.text().replaceAll('half-a-pair', 'x\\ud800'))));
+    const user = index.texts[index.columns.user[1] ?? 0] ?? '';
+    expect(user).toBe('x⟨U+D800⟩');
+    const { query } = parseRoute(recordsHref({ user: 'x\ud800' }));
+    expect(selectRows(index, query, latest)).toEqual([1]);
+  });
 
   it('is kept by the address', () => {
     const route = {
@@ -120,6 +147,23 @@ describe('records that are forged', () => {
     const index = indexOf(encode(linesOf(log.text()), room));
     expect(index.texts.join('').length).toBeLessThanOrEqual(room.textLength + 30);
     expect(index.texts[index.columns.user[499] ?? 0]).toBe('(no room in the page)');
+  });
+
+  it('with more findings and exemptions than there is room for, leave room', () => {
+    const log = createLog();
+    log.start();
+    for (let i = 0; i < 100; i++) {
+      const many = Array.from({ length: 100 }, (_, at) => `${i} ${at}`.padStart(100, 'x'));
+      log.decide({
+        findings: many.map((reason) => ({ rule: 'r', reason, enforcement: 'enforce', field: '', message: '' })),
+        exemptions: many.map((reason) => ({ reason, rules: [] })),
+      });
+    }
+    const index = indexOf(encode(linesOf(log.text()), room));
+    expect(JSON.stringify([index.texts, index.findings, index.exemptions]).length).toBeLessThan(
+      room.textLength + 1_000,
+    );
+    expect(index.findings[index.columns.finding[99] ?? 0]).toEqual([['(no room in the page)', '', '']]);
   });
 });
 

@@ -108,7 +108,8 @@ export async function reportLog({ decisions, key, replica = 'webhook-0' }: Repor
   return log.text();
 }
 
-function addPolicy(log: ReturnType<typeof createLog>, text: string): void {
+/** A policy comes into force. */
+export function addPolicy(log: ReturnType<typeof createLog>, text: string): void {
   const { digest, policy } = createPolicyParser({ rules })(text, 'the policy');
   log.add({
     kind: 'PolicyRecord',
@@ -120,7 +121,8 @@ function addPolicy(log: ReturnType<typeof createLog>, text: string): void {
   });
 }
 
-function policyText(preset: 'enforce' | 'monitor', version: number): string {
+/** A policy of the month, with its exemptions. */
+export function policyText(preset: 'enforce' | 'monitor', version: number): string {
   const { policy } = compileDefaults({ rules });
   const exemptions = [
     ...policy.exemptions,

@@ -82,6 +82,7 @@ export function createSummarizer(withEvents: boolean): Summarizer {
   const noServer: TimeGap[] = [];
   const counts = { lines: 0, boots: 0, dryRuns: 0, refusedPolicies: 0, comparisons: 0, lost: 0 };
   let [from, to] = ['', ''];
+  let [fromMs, toMs] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   let before: { readonly replica: string; readonly boot: string; time: string; orderly: boolean } | undefined;
 
   const decision = (value: Line['value']): void => {
@@ -139,8 +140,10 @@ export function createSummarizer(withEvents: boolean): Summarizer {
     line(line) {
       const { replica, boot, time, kind } = line.header;
       counts.lines += 1;
-      if (from === '' || time < from) from = time;
-      if (time > to) to = time;
+      const ms = Date.parse(time);
+      // A time that cannot be read is neither.
+      if (ms < fromMs) [from, fromMs] = [time, ms];
+      if (ms > toMs) [to, toMs] = [time, ms];
       tallies.replicas.add(replica);
       if (before?.boot !== boot) {
         counts.boots += 1;

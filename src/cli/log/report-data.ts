@@ -14,6 +14,7 @@ import { createRecordEncoder } from '../../report/encode.ts';
 import { createHistorian } from '../../report/history.ts';
 import { createNodeLog } from '../../report/node-log.ts';
 import { createCounter, createSampler } from '../../report/sample.ts';
+import { rulesOfPlot } from '../../report/stopped.ts';
 import { reviewCluster } from '../cluster-review.ts';
 import { type CliIo, UsageError } from '../io.ts';
 import { loadCluster, loadPolicy, readText } from '../review.ts';
@@ -52,27 +53,30 @@ export async function gatherReport(input: ReportInput, io: CliIo): Promise<Repor
   const bad = createBadLines(io, log.progress);
   const isIn = ({ header }: Line): boolean => {
     const ms = Date.parse(header.time);
-    return ms >= span.fromMs && ms <= span.toMs;
+    // What bears no time that can be read is left out by none.
+    return !(ms < span.fromMs || ms > span.toMs);
   };
 
   const summarizer = createSummarizer(false);
   const historian = createHistorian();
   const counter = createCounter();
   let errors = 0;
+  let undated = 0;
   const first = (entry: Entry): void => {
     if (!isLine(entry)) bad.add(placeText(entry.place));
     if (!isLine(entry) || !isIn(entry)) return;
     summarizer.line(entry);
     historian.add(entry);
     counter.add(entry);
-    if (text(entry.value, 'decision') === 'error') errors += 1;
+    if (Number.isNaN(Date.parse(entry.header.time))) undated += 1;
+    if (entry.header.kind === 'AdmissionRecord' && text(entry.value, 'decision') === 'error') errors += 1;
   };
   const chains = await verifyChains(log, trusted, first);
   const summary = summarizer.summary();
 
   const sampling = counter.sampling(input.maxRecords);
   const isKept = createSampler(sampling);
-  const denials = createDenialCounter(Date.parse(summary.from), Date.parse(summary.to));
+  const denials = createDenialCounter(Date.parse(summary.from), Date.parse(summary.to), rulesOfPlot(summary));
   const nodeLog = createNodeLog(conformanceId);
   const encoder = createRecordEncoder();
   const quiet = { ...bad, add: () => undefined };
@@ -99,7 +103,15 @@ export async function gatherReport(input: ReportInput, io: CliIo): Promise<Repor
   log.progress.clear();
   return {
     ...{ nowMs: io.now(), files: log.chains.flatMap(({ files }) => files), summary, history, errors },
-    ...{ denials: denials.denials(), chains, trusted: trusted.length > 0, reconciliation, badLines: bad.count() },
+    ...{
+      denials: denials.denials(),
+      chains,
+      trusted: trusted.length > 0,
+      reconciliation,
+      badLines: bad.count(),
+      undated,
+      span,
+    },
     policy: policyInForce(last, io.now()),
     nodes: { logged: nodeLog.nodes(), live: await liveNodes(input, last, io) },
     ...{ sampling, records: encoder.finish() },
@@ -119,8 +131,13 @@ function readLast(policyText: string): CompiledPolicy | undefined {
 
 function policyInForce(policy: CompiledPolicy | undefined, nowMs: number): PolicyInForce | undefined {
   if (policy === undefined) return undefined;
-  const lacks = lacksOf(policy, rules, nowMs).map(({ path, message }) => `${formatPath(path)} ${message}`);
-  return { digest: policy.digest, exemptions: policy.policy.exemptions, lacks };
+  const lacks = lacksOf(policy, rules, nowMs);
+  return {
+    digest: policy.digest,
+    exemptions: policy.policy.exemptions,
+    lacks: lacks.map(({ path, message }) => `${formatPath(path)} ${message}`),
+    lowered: lacks.filter(({ path: [section, , member] }) => section === 'rules' && member === 'enforcement').length,
+  };
 }
 
 async function liveNodes(

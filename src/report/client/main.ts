@@ -41,6 +41,11 @@ async function start(): Promise<void> {
     showView(route.view);
     table.show(route.view === 'decisions' ? route : { ...route, view: 'decisions' });
   };
+  // It leads to what is shown, and not to another address: that would be another view.
+  document.querySelector('.skip')?.addEventListener('click', (event) => {
+    event.preventDefault();
+    byId('main').focus();
+  });
   addEventListener('hashchange', () => {
     follow();
     const view = views.find(({ classList }) => !classList.contains('away'));

@@ -31,13 +31,16 @@ export function parseQuery(text: string): readonly Term[] {
   return terms;
 }
 
-/** A term as it is typed. */
+/** Fields whose values are words of the product: no two differ by case alone. */
+const ownWords = ['decision', 'kind', 'phase', 'enforcement', 'verb', 'dryrun', 'line', 'since', 'until'];
+
+/** A term as it is typed, for just this value. */
 export function termText(field: string, value: string): string {
-  const isPlain = value !== '' && /^[^\s"*\\]+$/.test(value);
+  const isPlain = ownWords.includes(field) && /^[^\s"*\\]+$/.test(value);
   return `${field}:${isPlain ? value : `"${value.replace(/["\\]/g, '\\$&')}"`}`;
 }
 
-/** Whether a value is what a term asks for. Case does not count. */
+/** Whether a value is what a term asks for. Case counts in quotes alone: `alice` and `Alice` are two users of Kubernetes. */
 export function matcherOf({
   field,
   value,
@@ -45,7 +48,8 @@ export function matcherOf({
 }: Pick<Term, 'field' | 'value' | 'quoted'>): (text: string) => boolean {
   const wanted = value.toLowerCase();
   if (field === '') return (text) => text.toLowerCase().includes(wanted);
-  if (quoted || !wanted.includes('*')) return (text) => text.toLowerCase() === wanted;
+  if (quoted) return (text) => text === value;
+  if (!wanted.includes('*')) return (text) => text.toLowerCase() === wanted;
   const parts = wanted.split('*');
   const [first = '', last = ''] = [parts[0], parts.at(-1)];
   return (text) => {

@@ -43,6 +43,8 @@ export async function recordDetails(row: number, blockSize: number, place: strin
     const more = make('button', { type: 'button' }, `Show all ${whole.length.toLocaleString('en-US')} characters`);
     more.addEventListener('click', () => {
       text.textContent = whole;
+      // With the button its focus would go to the top of the page.
+      text.focus();
       more.remove();
     });
     parts.push(more);

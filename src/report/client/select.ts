@@ -54,7 +54,7 @@ function testOf(index: RecordIndex, term: Term): Test {
   if (field === '') return wordTest(index, term);
   if (field === 'rule' || field === 'reason' || field === 'enforcement') return findingTest(index, [term]);
   if (field === 'since' || field === 'until') {
-    const ms = Date.parse(value) - index.since;
+    const ms = timeOf(value) - index.since;
     if (Number.isNaN(ms)) return () => false;
     return field === 'since' ? (row) => (columns.time[row] ?? -1) >= ms : (row) => within(columns.time[row], ms);
   }
@@ -68,8 +68,15 @@ function testOf(index: RecordIndex, term: Term): Test {
   const column = textFields[field];
   if (column === undefined) return () => false;
   // A digest is known by how it begins.
-  const test = field === 'policy' ? (text: string): boolean => text.startsWith(value.toLowerCase()) : matches;
+  const isPrefix = field === 'policy' && !term.quoted && !value.includes('*');
+  const test = isPrefix ? (text: string): boolean => text.startsWith(value.toLowerCase()) : matches;
   return columnTest(index, column, test);
+}
+
+/** Times of the page are UTC: so is one that was copied from it, and names no zone. */
+function timeOf(typed: string): number {
+  const isBare = /^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?$/.test(typed);
+  return Date.parse(isBare ? `${typed.replace(' ', 'T')}Z` : typed);
 }
 
 function within(ms: number | undefined, end: number): boolean {

@@ -129,6 +129,8 @@ export function createTable(index: RecordIndex, go: (route: Route, replace: bool
       if (route !== undefined) go({ ...route, query: filter.value, page: 1 }, true);
     }, 80);
   });
+  // Enter has nothing to send: the rows are there already.
+  filter.form?.addEventListener('submit', (event) => event.preventDefault());
   byId('clear').addEventListener('click', () => {
     if (route !== undefined) go({ ...route, query: '', page: 1 }, false);
     filter.focus();

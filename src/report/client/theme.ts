@@ -8,6 +8,7 @@ export function startTheme(): void {
   const isDark = (): boolean => (root.dataset.theme === undefined ? system.matches : root.dataset.theme === 'dark');
   const tell = (): void => {
     button.textContent = isDark() ? 'Light' : 'Dark';
+    button.setAttribute('aria-label', `${button.textContent} colours`);
   };
   button.hidden = false;
   button.addEventListener('click', () => {
