@@ -177,8 +177,8 @@ Its security context constraints give each namespace a range of users and groups
 
 ## Upgrades
 
-A change of \`policy\` reaches the running servers as a file (up to 90 seconds), and the webhook configurations and rights at once; no pod restarts. Changing \`audit.file.enabled\` replaces the Deployment by a StatefulSet or back:
-install beforehand with \`policy.preset=monitor\`, since for some seconds no replica serves.
+A change of \`policy\` changes the webhook configurations and rights at once and starts new pods, one at a time, so that \`--wait\` fails where the server refuses it. Changing \`audit.file.enabled\` replaces the Deployment by a StatefulSet or back:
+set \`policy.preset=monitor\` before, since for some seconds no replica serves. How, and back: [docs/upgrade.md](../../docs/upgrade.md).
 
 ## Values
 

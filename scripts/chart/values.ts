@@ -21,6 +21,9 @@ const pem = { pattern: '^(\\s*|\\s*-----BEGIN CERTIFICATE-----[\\s\\S]*)$' };
 
 /** Every value but `policy`, in the order of values.yaml. Each says what it does in whole sentences: they are read without their neighbours. */
 export const values: Values = {
+  commonLabels: strings(
+    'Labels of every object of the chart, its pods too. Those that the chart sets itself stay as they are.',
+  ),
   image: group('The container image. None is published yet: build it from the Dockerfile.', {
     repository: text(defaultInstallation.image.split(':')[0] ?? '', 'Registry and name of the image.', {
       minLength: 1,
@@ -46,7 +49,7 @@ export const values: Values = {
       'With mode cert-manager: an issuer of yours, whose CA the CA injector knows. Without a name the chart makes an authority of its own.',
       {
         name: text('', 'Name of the issuer.'),
-        kind: oneOf(['Issuer', 'ClusterIssuer'], 'Kind of the issuer.'),
+        kind: text('Issuer', 'Kind of the issuer: Issuer, ClusterIssuer, or that of another group.', { minLength: 1 }),
         group: text('cert-manager.io', 'API group of the issuer.'),
       },
     ),
@@ -120,6 +123,7 @@ export const values: Values = {
   serviceAccount: group('The server’s service account.', {
     annotations: strings('Annotations of the ServiceAccount.'),
   }),
+  workloadAnnotations: strings('Annotations of the Deployment, or of the StatefulSet.'),
   podAnnotations: strings('Annotations of the server’s pods.'),
   podLabels: strings('Labels of the server’s pods.'),
   resources: kubeMap(

@@ -11,6 +11,8 @@ import { type CliIo, UsageError } from './io.ts';
 import { withAccess } from './with-cluster.ts';
 
 export interface Traces {
+  /** Path of an object: while it is there, nothing is touched. */
+  readonly unless?: string;
   readonly access: ApiAccess;
   /** Name of the webhook configurations. */
   readonly configurations: string;
@@ -24,10 +26,15 @@ const patienceMs = 120_000;
 
 /** Takes away webhook configurations, marks, Leases and Secrets, in that order. @throws UsageError with what the API server said. */
 export async function removeTraces(traces: Traces, io: CliIo): Promise<void> {
-  const { access, configurations } = traces;
+  const { access, configurations, unless } = traces;
   const signal = AbortSignal.timeout(patienceMs);
   try {
     await withAccess(access, async (client) => {
+      if (unless !== undefined && (await isThere(client, unless, signal))) {
+        throw new Error(
+          `${unless} is there, so the installation is: "helm uninstall" deletes it before this Job, and "helm template" leaves this Job out with --no-hooks`,
+        );
+      }
       for (const resource of ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations']) {
         const path = `/apis/admissionregistration.k8s.io/v1/${resource}/${configurations}`;
         if (await remove(client, path, signal)) io.stdout(`deleted ${resource}/${configurations}\n`);
@@ -94,6 +101,16 @@ async function isOwn(client: ApiClient, path: string, certificate: string, signa
       annotations[certificateAnnotation] === certificate ||
       Object.entries(ownSecretLabel).every(([key, value]) => labels[key] === value)
     );
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return false;
+    throw error;
+  }
+}
+
+async function isThere(client: ApiClient, path: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await client.get(path, {}, signal, metadataOnly);
+    return true;
   } catch (error) {
     if (error instanceof ApiError && error.status === 404) return false;
     throw error;

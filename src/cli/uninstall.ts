@@ -2,6 +2,7 @@ import {
   caSecretName,
   certificatesLeaseName,
   defaultNamespace,
+  policyConfigMapName,
   productName,
   quarantineLeaseName,
   tlsSecretName,
@@ -19,13 +20,17 @@ const flags: Flags = {
     env: 'KUBECONFIG',
   },
   namespace: installedFlag,
+  'unless-installed': {
+    type: 'boolean',
+    help: 'Touch nothing while the ConfigMap of the policy is there: for the Job of "helm uninstall", which comes after it has gone.',
+  },
   help: helpFlag,
 };
 
 export const uninstallHelp = `Takes away what the webhook leaves on a cluster beside what is installed: run it before you delete the installation.
 
 Usage:
-  osmo-admission uninstall [--kubeconfig FILE] [-n NAMESPACE]
+  osmo-admission uninstall [--kubeconfig FILE] [-n NAMESPACE] [--unless-installed]
 
 First the webhook configurations, since otherwise the marks would come back; then the label ${'osmo-admission/quarantined'} and the annotation
 osmo-admission/verified of every node; then the Leases, and the Secrets that the server made under --tls-self-signed or cert-manager
@@ -52,6 +57,7 @@ export async function uninstall(args: readonly string[], io: CliIo): Promise<num
   }
   // Loaded here, so that the other commands start without a client's libraries.
   const [{ removeTraces }, access] = await Promise.all([import('./remove-traces.ts'), import('../cluster/access.ts')]);
+  const namespace = parsed.string('namespace') ?? defaultNamespace;
   await removeTraces(
     {
       access:
@@ -59,7 +65,10 @@ export async function uninstall(args: readonly string[], io: CliIo): Promise<num
           ? await access.loadInClusterAccess(io.env)
           : await access.loadKubeconfigAccess(kubeconfig),
       configurations: productName,
-      namespace: parsed.string('namespace') ?? defaultNamespace,
+      namespace,
+      ...(parsed.boolean('unless-installed') && {
+        unless: `/api/v1/namespaces/${namespace}/configmaps/${policyConfigMapName}`,
+      }),
       leases: [quarantineLeaseName, certificatesLeaseName],
       secrets: [
         { name: tlsSecretName, certificate: productName },

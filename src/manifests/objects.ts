@@ -14,6 +14,9 @@ export const productName = 'osmo-admission-webhook';
 /** Where the webhook is installed unless something else is said. */
 export const defaultNamespace = 'osmo-admission';
 
+/** The ConfigMap that has the policy file. */
+export const policyConfigMapName = `${productName}-policy`;
+
 /** The Lease that the quarantine's reconciler holds. Made and deleted by the server, in no manifest: its age says since when quarantine is on. */
 export const quarantineLeaseName = `${productName}-quarantine`;
 

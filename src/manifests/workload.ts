@@ -6,13 +6,12 @@ import {
   type KubeObject,
   labels,
   metadata,
+  policyConfigMapName,
   productName,
   servicePort,
   tlsSecretName,
 } from './objects.ts';
 import { buildRbac } from './rbac.ts';
-
-const configMapName = `${productName}-policy`;
 
 const policyDirectory = '/etc/osmo-admission';
 const tlsDirectory = '/etc/osmo-admission-tls';
@@ -97,7 +96,7 @@ export function buildWorkload(
     {
       apiVersion: 'v1',
       kind: 'ConfigMap',
-      metadata: metadata(configMapName, namespace),
+      metadata: metadata(policyConfigMapName, namespace),
       data: { 'policy.yaml': policyText },
     },
     {
@@ -149,7 +148,7 @@ function buildDeployment({ namespace, image, replicas }: Installation): KubeObje
           tolerations,
           containers: [buildContainer(image)],
           volumes: [
-            { name: 'policy', configMap: { name: configMapName } },
+            { name: 'policy', configMap: { name: policyConfigMapName } },
             { name: 'tls', secret: { secretName: tlsSecretName } },
           ],
         },

@@ -42,6 +42,8 @@ describe('an API server takes', () => {
         imagePullSecrets: [{ name: 'registry' }],
         podAnnotations: { a: 'b' },
         podLabels: { c: 'd' },
+        commonLabels: { 'admissions.enforcer/disabled': 'true' },
+        workloadAnnotations: { g: 'h' },
         nodeSelector: { e: 'f' },
         podSecurityContext: { runAsUser: 1000 },
         networkPolicy: { apiServerCIDRs: ['10.0.0.0/8', 'fd00::/8'], healthFrom: [{ namespaceSelector: {} }] },

@@ -195,6 +195,12 @@ describe('values that are wrong are refused, each by its path', () => {
   });
 });
 
+it('an issuer of cert-manager may be of a kind that another group brings', async () => {
+  const issuerRef = { name: 'corp', kind: 'AWSPCAClusterIssuer', group: 'awspca.cert-manager.io' };
+  const objects = await rendered({ tls: { mode: 'cert-manager', issuerRef } });
+  expect(at(one(objects, 'Certificate'), 'spec', 'issuerRef')).toEqual(issuerRef);
+});
+
 describe('the server’s arguments', () => {
   it('are its own defaults where no value says otherwise', async () => {
     const settings = settingsOf(await rendered({ tls: { mode: 'cert-manager' } }));
@@ -328,9 +334,15 @@ describe('the workload', () => {
   });
 
   it('keeps the labels that its Service goes by, whatever labels its pods get', async () => {
-    const objects = await rendered({ podLabels: { team: 'x' } });
+    const objects = await rendered({ podLabels: { team: 'x', 'app.kubernetes.io/name': 'another' } });
     const labels = at(one(objects, 'Deployment'), 'spec', 'template', 'metadata', 'labels');
-    expect(labels).toMatchObject({ team: 'x', ...Object(at(one(objects, 'Service'), 'spec', 'selector')) });
+    expect(labels).toEqual({ team: 'x', ...Object(at(one(objects, 'Service'), 'spec', 'selector')) });
+  });
+
+  it('bears annotations of its own, which its pods do not', async () => {
+    const objects = await rendered({ workloadAnnotations: { a: 'b' } });
+    expect(at(one(objects, 'Deployment'), 'metadata', 'annotations')).toEqual({ a: 'b' });
+    expect(at(one(objects, 'Deployment'), 'spec', 'template', 'metadata', 'annotations')).not.toHaveProperty('a');
   });
 });
 
@@ -352,6 +364,32 @@ const anchorOf = (heading: string): string =>
     .toLowerCase()
     .replace(/[^\w\- ]/g, '')
     .replaceAll(' ', '-');
+
+describe('labels of all objects', () => {
+  const own = { 'app.kubernetes.io/name': 'osmo-admission-webhook', 'app.kubernetes.io/managed-by': 'Helm' };
+
+  it('are those of every object and of every pod, and change none that the chart sets itself', async () => {
+    const objects = await rendered({ ...allOn, commonLabels: { team: 'x', 'app.kubernetes.io/name': 'another' } });
+    expect(objects.length).toBeGreaterThan(20);
+    for (const object of objects) {
+      const labels = at(object, 'metadata', 'labels');
+      expect(labels, String(object.kind)).toMatchObject({ team: 'x', ...own });
+      const pod = at(object, 'spec', 'template', 'metadata', 'labels');
+      if (pod !== undefined) expect(pod).toMatchObject({ team: 'x' });
+    }
+    const selected = at(one(objects, 'Service'), 'spec', 'selector');
+    expect(selected).toEqual({ 'app.kubernetes.io/name': own['app.kubernetes.io/name'] });
+    expect(at(one(objects, 'StatefulSet'), 'spec', 'template', 'metadata', 'labels')).toMatchObject(Object(selected));
+  });
+
+  it('give way to those that a ServiceMonitor or PrometheusRule is found by', async () => {
+    const labels = { release: 'prometheus' };
+    const metrics = { serviceMonitor: { enabled: true, labels }, prometheusRule: { enabled: true, labels } };
+    const objects = await rendered({ metrics, commonLabels: { release: 'another' } });
+    for (const kind of ['ServiceMonitor', 'PrometheusRule'])
+      expect(at(one(objects, kind), 'metadata', 'labels'), kind).toMatchObject(labels);
+  });
+});
 
 describe('what stands around it', () => {
   const kinds = async (switched: object): Promise<readonly unknown[]> =>
@@ -438,6 +476,8 @@ describe('uninstalling', () => {
     const job = one(objects, 'Job', 'osmo-admission-webhook-uninstall');
     // It finds no cluster here, and nothing else wrong with what it is told.
     expect((await runCli(argumentsOf(job))).stderr).toContain('give the cluster');
+    // `helm template` prints it beside the installation, and both may be applied.
+    expect(argumentsOf(job)).toContain('--unless-installed');
     const pod = at(job, 'spec', 'template', 'spec');
     const server = at(one(objects, 'Deployment'), 'spec', 'template', 'spec');
     for (const key of ['tolerations', 'securityContext', 'nodeSelector']) expect(at(pod, key)).toEqual(at(server, key));

@@ -55,6 +55,26 @@ describe('osmo-admission uninstall', () => {
     expect([...server.leases.keys()]).toEqual([`${secrets}/osmo-admission-webhook-ca`]);
   });
 
+  it('as the Job of helm uninstall touches nothing while the policy’s ConfigMap is there, and all once it has gone', {
+    timeout: 30_000,
+  }, async () => {
+    const configuration =
+      '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/osmo-admission-webhook';
+    const configMap = '/api/v1/namespaces/here/configmaps/osmo-admission-webhook-policy';
+    for (const path of [configuration, configMap]) server.leases.set(path, { metadata: { name: 'any' } });
+    const args = ['uninstall', '--kubeconfig', kubeconfig, '--namespace', 'here', '--unless-installed'];
+    const before = server.writes.length;
+    const { code, stderr } = await runCli(args);
+    expect(stderr).toContain(`${configMap} is there, so the installation is`);
+    expect(code).toBe(2);
+    expect(server.writes).toHaveLength(before);
+    server.leases.delete(configMap);
+    expect(await runCli(args)).toMatchObject({
+      code: 0,
+      stdout: 'deleted validatingwebhookconfigurations/osmo-admission-webhook\n',
+    });
+  });
+
   it('goes to the cluster that it runs in where no other is named, and says what it lacks where it runs in none', async () => {
     expect(await runCli(['uninstall'])).toMatchObject({
       code: 2,

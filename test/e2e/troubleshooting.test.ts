@@ -377,6 +377,23 @@ describe(page, { timeout: 180_000 }, () => {
     expect(stdout).not.toContain('osmo-admission/');
   });
 
+  it('a namespace that was deleted', async () => {
+    const symptom = 'The namespace was deleted';
+    await release.install({ replicaCount: 1, shutdown: { delay: 0 } });
+    await plane.apply(['delete', 'namespace', namespace]);
+    await eventually('the Service is gone', async () => (await probe(plane)).includes('not found'));
+    expectText(symptom, `${await probe(plane)}\n`);
+    expect((await plane.kubectl(['run', 'other', '--image', 'x', '--dry-run=server'])).code).toBe(0);
+    // Its own name and namespace: Helm takes over what is there.
+    await release.install({ replicaCount: 1, shutdown: { delay: 0 } });
+    await plane.apply(['delete', 'namespace', namespace]);
+    expect(await follow(symptom)).toContain('validatingwebhookconfiguration.admissionregistration.k8s.io');
+    expect(await probe(plane)).toBe('undefined');
+    const kinds = 'validatingwebhookconfigurations,mutatingwebhookconfigurations,clusterroles,clusterrolebindings';
+    const { stdout } = await plane.apply(['get', kinds, '-o', 'name']);
+    expect(stdout).not.toContain(webhookName);
+  });
+
   it('no command of the page was left out, and none was misspelt', () => {
     expect(steps.filter((step) => !run.has(step)).map(({ command }) => command)).toEqual([]);
     const wrong = /command not found|unknown (flag|command|shorthand)|syntax error|invalid option/;

@@ -40,9 +40,10 @@ export interface FakeWrite {
 type Misbehave = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 /** Paths of objects that are made, read and written one by one. */
-const single = /^\/apis\/(coordination|admissionregistration)\.k8s\.io\/|^\/api\/v1\/namespaces\/[^/]+\/secrets\//;
+const single =
+  /^\/apis\/(coordination|admissionregistration)\.k8s\.io\/|^\/api\/v1\/namespaces\/[^/]+\/(secrets|configmaps)\//;
 
-/** An API server of nodes, and of Leases, Secrets and webhook configurations by name, and of what a test adds, on a loopback port, that can be told to misbehave. It shares nothing with the product's client. */
+/** An API server of nodes, and of Leases, Secrets, ConfigMaps and webhook configurations by name, and of what a test adds, on a loopback port, that can be told to misbehave. It shares nothing with the product's client. */
 export class FakeApiServer {
   readonly requests: string[] = [];
   readonly writes: FakeWrite[] = [];

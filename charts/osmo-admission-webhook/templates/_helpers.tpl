@@ -8,11 +8,20 @@ app.kubernetes.io/name: osmo-admission-webhook
 {{- end }}
 
 {{- define "osmo-admission.labels" -}}
-{{ include "osmo-admission.selectorLabels" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "osmo-admission.labelsWith" (list . dict dict) }}
+{{- end }}
+
+{{- /* Labels of an object: the chart's own and these, then these of its values, then those of all. The first one of a key counts. */}}
+{{- define "osmo-admission.labelsWith" -}}
+{{- $root := index . 0 -}}
+{{- $own := dict "app.kubernetes.io/instance" $root.Release.Name "app.kubernetes.io/version" $root.Chart.AppVersion "app.kubernetes.io/managed-by" $root.Release.Service "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_") -}}
+{{- $selector := include "osmo-admission.selectorLabels" $root | fromYaml -}}
+{{- toYaml (merge (dict) $selector $own (index . 1) (index . 2) $root.Values.commonLabels) }}
+{{- end }}
+
+{{- /* Labels of the server's pods: what its Service goes by stays, whatever values say. */}}
+{{- define "osmo-admission.podLabels" -}}
+{{- toYaml (merge (dict) (include "osmo-admission.selectorLabels" . | fromYaml) .Values.podLabels .Values.commonLabels) }}
 {{- end }}
 
 {{- define "osmo-admission.image" -}}
