@@ -196,6 +196,13 @@ for (const { cluster, nodes, pods = [], review, reach } of journeys) {
       for (const preset of ['enforce', 'monitor']) {
         await eventually('it is called', async () => (await notesOf()).includes(`preset ${preset}`));
         for (const command of commandsOfNotes(await notesOf())) {
+          // What would be denied is found once something would be, by a pod of the preset before or of this one.
+          if (command.includes('| grep')) {
+            await eventually('one such record', async () => {
+              await follow('kubectl apply');
+              return (await reader.run({ page: 'NOTES.txt', heading: preset, command })).code === 0;
+            });
+          }
           const said = await reader.run({ page: 'NOTES.txt', heading: preset, command });
           const isProbe = command.startsWith('kubectl run probe');
           // A cluster with violations is one that `review` ends with 1 for.
