@@ -191,7 +191,9 @@ ${authority.join('')}{{- end }}
 ---
 ${fill(yaml({ ...leaf, spec }))}  issuerRef:
     {{- if .Values.tls.issuerRef.name }}
-    {{- toYaml .Values.tls.issuerRef | nindent 4 }}
+    {{- range $key, $text := .Values.tls.issuerRef }}
+    {{ $key }}: {{ $text | quote }}
+    {{- end }}
     {{- else }}
 ${indent(yaml(issuerRef), 4)}    {{- end }}
 {{- end }}

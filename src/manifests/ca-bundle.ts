@@ -30,7 +30,17 @@ export function certificatesOf(pem: string): readonly X509Certificate[] {
   });
 }
 
-/** The PEM blocks of certificates in a text, as they stand there. */
+const begin = '-----BEGIN CERTIFICATE-----';
+const end = '-----END CERTIFICATE-----';
+
+/** The PEM blocks of certificates in a text, as they stand there. Linear in the text, whoever wrote it. */
 export function certificateBlocks(pem: string): readonly string[] {
-  return pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
+  const blocks: string[] = [];
+  for (let from = pem.indexOf(begin); from !== -1; ) {
+    const to = pem.indexOf(end, from);
+    if (to === -1) break;
+    blocks.push(pem.slice(from, to + end.length));
+    from = pem.indexOf(begin, to + end.length);
+  }
+  return blocks;
 }

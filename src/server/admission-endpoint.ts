@@ -75,6 +75,8 @@ export function createAdmissionEndpoint({
   };
   const timeoutOf = createTimeoutReader();
   const gate = createGate(largeBodiesAtOnce);
+  // Where the API server can be told from others, nobody else's half-sent body keeps its reviews waiting.
+  const strangersGate = callers === undefined ? gate : createGate(1);
   return (request, response) => {
     const url = request.url ?? '';
     const phase = phaseOf(url);
@@ -114,7 +116,7 @@ export function createAdmissionEndpoint({
         sendStatus(response, 500, "internal error; see the webhook's log");
     };
     const startedMs = now();
-    readBody(request, gate, {
+    readBody(request, problem === undefined ? gate : strangersGate, {
       onTooLarge: tooLarge,
       onIncomplete: onClientError,
       onBody: (body) => {

@@ -107,6 +107,42 @@ describe('every value does something', () => {
   }
 });
 
+describe('a text stays in its own place, whatever YAML makes of it', () => {
+  // A map, a comment and a list; lines that end as YAML ends them and nobody indents; what is no text unless it is quoted; an action of Helm.
+  const hostile = [
+    'a: b # [c',
+    'a"\n  hostNetwork: true',
+    'a\u2028hostNetwork: true',
+    'a\rb: c',
+    '0x1f',
+    '{{ fail "x" }}',
+  ];
+  const texts = leavesOf(values).filter(([, { value, schema }]) => typeof value === 'string' && !('enum' in schema));
+
+  /** As a file whose own text means the same to every reader of YAML. */
+  const written = (tree: unknown): string => JSON.stringify(tree).replaceAll('\u2028', '\\u2028');
+
+  for (const [path] of texts) {
+    it(path, async () => {
+      const base = needs[path] ?? allOn;
+      const isPem = /caBundle$/.test(path);
+      const whole = (text: string): string => (isPem ? `${pem}${text}` : text);
+      const textsWith = async (text: string): Promise<string> => {
+        const { code, stderr, objects } = await render(written(merged(base, nested(path, whole(text)))));
+        if (code !== 0) return stderr;
+        const plain = JSON.stringify(objects).replaceAll(Buffer.from(whole(text)).toString('base64'), 'VALUE');
+        return plain.replaceAll(JSON.stringify(text).slice(1, -1), 'VALUE');
+      };
+      const good = await textsWith('plain-text');
+      for (const text of hostile) {
+        const made = await textsWith(text);
+        if (made.includes('does not match pattern')) expect(made).toContain(`/${path.replaceAll('.', '/')}`);
+        else expect(made).toBe(good);
+      }
+    });
+  }
+});
+
 describe('values that are wrong are refused, each by its path', () => {
   const groupsOf = (tree: Values, path: readonly string[] = []): readonly string[] => [
     path.join('.'),
@@ -334,9 +370,15 @@ describe('the workload', () => {
   });
 
   it('keeps the labels that its Service goes by, whatever labels its pods get', async () => {
-    const objects = await rendered({ podLabels: { team: 'x', 'app.kubernetes.io/name': 'another' } });
+    const name = 'app.kubernetes.io/name';
+    const objects = await rendered({
+      podLabels: { team: 'x', [name]: 'another' },
+      podAnnotations: { 'checksum/policy': 'z' },
+    });
     const labels = at(one(objects, 'Deployment'), 'spec', 'template', 'metadata', 'labels');
     expect(labels).toEqual({ team: 'x', ...Object(at(one(objects, 'Service'), 'spec', 'selector')) });
+    const annotations = at(one(objects, 'Deployment'), 'spec', 'template', 'metadata', 'annotations');
+    expect(at(annotations, 'checksum/policy')).toMatch(/^[0-9a-f]{64}$/);
   });
 
   it('bears annotations of its own, which its pods do not', async () => {

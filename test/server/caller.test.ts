@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseAuthorities, startClientCa } from '../../src/server/client-ca.ts';
 import {
@@ -82,6 +83,20 @@ describe('a caller', () => {
     await start({ authorities: twoNames.caPem, allowedNames: ['kube-apiserver'] });
     expect(await verified({ client: twoNames })).toBe(false);
     expect(target.unverified).toEqual(['name']);
+  });
+
+  it('that is not verified keeps no large review of one that is waiting, by bodies that it never ends', async () => {
+    await start();
+    const head =
+      'POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2000000\r\n\r\n{';
+    const sockets = [1, 2, 3].map(() => {
+      const { admissionPort: port } = target.server;
+      const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false }, () => void socket.write(head));
+      return socket;
+    });
+    await eventually('they have begun', () => target.unverified.length === sockets.length);
+    expect(await verified({ client: apiServer, body: Buffer.alloc(2_000_000) })).toBe(true);
+    for (const socket of sockets) socket.destroy();
   });
 
   it('is not verified by anything where no certificate is asked for', async () => {

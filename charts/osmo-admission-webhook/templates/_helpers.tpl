@@ -26,7 +26,7 @@ app.kubernetes.io/name: osmo-admission-webhook
 
 {{- define "osmo-admission.image" -}}
 {{- $image := .Values.image -}}
-{{ $image.repository }}{{ if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default .Chart.AppVersion }}{{ end }}
+{{ printf "%s%s" $image.repository (ternary (printf "@%s" $image.digest) (printf ":%s" ($image.tag | default .Chart.AppVersion)) (ne $image.digest "")) | quote }}
 {{- end }}
 
 {{- /* Name of the ConfigMap with the authorities of client certificates; empty where none is asked for. */}}
