@@ -1,3 +1,4 @@
+import { whyNothing } from '../audit/read/agreement.ts';
 import { placeText } from '../audit/read/entry.ts';
 import type { Listed } from '../audit/read/mismatch.ts';
 import type { CheckedAgainst, CheckedChain, ReportData } from './data.ts';
@@ -53,10 +54,19 @@ function trustVerdict({ chains, trusted, reconciliation, badLines }: ReportData)
       : trusted
         ? []
         : ['no key was given, so who wrote it is not proven']),
-    ...(reconciliation === undefined ? ['it was not held against the API server’s log'] : []),
+    ...comparedButNot(reconciliation),
   ];
   if (but.length > 0) return { level: 'attention', text: 'No break, but not all is proven', more: sentence(but) };
   return { level: 'good', text: 'Yes', more: 'No break, signed by a trusted key, and as the API server’s log has it.' };
+}
+
+/** What a comparison that found nothing leaves open. */
+function comparedButNot(found: CheckedAgainst | undefined): readonly string[] {
+  if (found === undefined) return ['it was not held against the API server’s log'];
+  if (found.verdict === 'nothing compared')
+    return [`nothing was compared with the API server’s log: ${whyNothing(found)}`];
+  if (found.verdict === 'agree as far as compared') return ['only a part was compared with the API server’s log'];
+  return [];
 }
 
 function chainResult({ chains, trusted }: ReportData): Html {
@@ -80,6 +90,8 @@ function unsignedText(chains: readonly CheckedChain[]): string {
 
 function comparedResult(found: CheckedAgainst | undefined): Html {
   if (found === undefined) return html`Not compared: give it with <code>--api-audit</code>.`;
+  if (found.verdict === 'nothing compared')
+    return html`<a href="#compared">Nothing was compared</a>: ${whyNothing(found)}.`;
   const bad = mismatches(found);
   return html`<a href="#compared">${plural(found.known, 'call')} known to both</a>, ${bad === 0 ? 'none that differs' : plural(bad, 'mismatch', 'mismatches')}.`;
 }
@@ -91,6 +103,12 @@ function comparedLimit(found: CheckedAgainst | undefined): string {
       ? [`whether ${plural(found.unclear.count, 'request')} were in scope, at the level they were logged`]
       : []),
     ...(found.scope ? [] : ['what should have been asked: the log holds no policy']),
+    ...(found.scope && found.unscoped > 0
+      ? [`whether ${plural(found.unscoped, 'request')} were in scope, of a time of which the log holds no policy`]
+      : []),
+    ...(found.uncovered.events > 0
+      ? [`${plural(found.uncovered.events, 'call')} from before the log begins, which have records elsewhere`]
+      : []),
   ];
   return parts.length > 0 ? parts.join('; ') : 'what its audit policy leaves out';
 }

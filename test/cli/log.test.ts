@@ -192,6 +192,26 @@ describe('log verify', () => {
     }
   });
 
+  it('holds the text of a policy against the digest that decisions name', async () => {
+    const log = createLog({ key });
+    log.start();
+    const line = log.policy();
+    log.stop();
+    expect((await runCli(['log', 'verify', put('good.log', log.lines)])).code).toBe(0);
+    const other = String(JSON.parse(line).policyText).replace('preset: enforce', 'preset: monitor');
+    for (const policyText of [other, 'a: [', '']) {
+      const forged = createLog({ key });
+      forged.start();
+      forged.policy({ policyText });
+      forged.stop();
+      const { code, stdout } = await runCli(['log', 'verify', put('forged.log', forged.lines)]);
+      expect([policyText, code]).toEqual([policyText, 1]);
+      expect(stdout).toContain('BREAK, changed');
+      expect(stdout).toContain('line 2 (byte ');
+      expect(stdout).toContain('the text of its policy has another digest than the one that it names');
+    }
+  });
+
   it('shows what the log declares as lost, and is no break', async () => {
     const log = createLog({ key });
     log.start();

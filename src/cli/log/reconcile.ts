@@ -1,4 +1,5 @@
 import { agreementOf } from '../../audit/read/agreement.ts';
+import { placeText } from '../../audit/read/entry.ts';
 import { createReconciler, type Reconciliation, type Span } from '../../audit/read/reconcile.ts';
 import { defaultNamespace } from '../../manifests/objects.ts';
 import { describeFlags, type Flags, helpFlag, parseFlags } from '../flags.ts';
@@ -96,6 +97,8 @@ export async function reconcileLogs(args: readonly string[], io: CliIo): Promise
   return report.verdict === 'agree' ? exitCodes.ok : exitCodes.partly;
 }
 
+const policyText = 'record of a policy that has the digest which it names';
+
 export interface Reconciling {
   /** Read twice. */
   readonly log: LogFiles;
@@ -116,7 +119,7 @@ export async function reconcileFiles(
   const reconciler = createReconciler(span, log.lines);
   await eachLine(log, bad, (line) => {
     reconciler.record(line);
-    if (learns) scopes.learn(line);
+    if (learns && !scopes.learn(line)) bad.add(placeText(line.place), policyText);
   });
   const repeated = await eachEvent(apiFiles, log, (event, where) => {
     if (event === 'bad') bad.add(where, apiEventText);

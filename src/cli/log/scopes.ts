@@ -2,13 +2,15 @@ import { type Line, text } from '../../audit/read/entry.ts';
 import { slackMs } from '../../audit/read/mismatch.ts';
 import type { Scope } from '../../audit/read/scope.ts';
 import { createPolicyParser, type ParsePolicy, PolicyFileError } from '../../config/parse.ts';
+import { digestOfPrinted } from '../../config/print-policy.ts';
 import { buildWebhookConfigurations } from '../../manifests/webhooks.ts';
 import { field, isObject } from '../../policy/model/read.ts';
 import { rules } from '../../policy/rules/index.ts';
 
 /** Which requests are ours, by the policy that was in force at a time. */
 export interface Scopes {
-  learn(line: Line): void;
+  /** @returns false for a record of a policy whose text has another digest than it names: it tells nothing. */
+  learn(line: Line): boolean;
   always(policyText: string, file: string): void;
   at(ms: number): Scope | undefined;
   known(): boolean;
@@ -47,16 +49,18 @@ export function createScopes(namespace: string): Scopes {
     },
     learn({ header, value, place }) {
       const ms = Date.parse(header.time);
-      if (header.kind !== 'PolicyRecord' || text(value, 'outcome') !== 'loaded' || Number.isNaN(ms)) return;
+      if (header.kind !== 'PolicyRecord' || text(value, 'outcome') !== 'loaded' || Number.isNaN(ms)) return true;
       const policyText = text(value, 'policyText');
       const digest = text(value, 'digest');
-      if (policyText !== '' && !byDigest.has(digest)) {
+      const isTrue = policyText === '' || digestOfPrinted(policyText) === digest;
+      if (isTrue && policyText !== '' && !byDigest.has(digest)) {
         byDigest.set(digest, readable(policyText, `the policy in ${place.file}, line ${place.line}`));
       }
       // From here on another policy is in force, also where its text is not there.
       since.push({ ms, digest });
       // Replicas come one after the other.
       since.sort((a, b) => a.ms - b.ms);
+      return isTrue;
     },
     at(ms) {
       const inForce = since.findLast((entry) => entry.ms <= ms);

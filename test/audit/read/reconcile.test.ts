@@ -423,6 +423,17 @@ describe('a log that is forged', () => {
     expect(madeUp).toContain('yesterday');
   });
 
+  it('takes no policy for the scope whose text has another digest, and names it', async () => {
+    const log = createLog();
+    log.start();
+    log.policy({ policyText: 'apiVersion: osmo-admission/v1alpha1\nkind: AdmissionPolicy\n' });
+    const lines = [log.decide(podRef('a')), log.decide(podRef('b'))];
+    const events = [...lines.map((line) => apiEventOf(line)), apiEventOf(lines[1] ?? '', { annotations: {} })];
+    const { code, scope, unscoped, stderr } = await reconcile(log.lines, events);
+    expect([code, scope, unscoped]).toEqual([2, false, 1]);
+    expect(stderr).toContain('audit.log:2: is no record of a policy that has the digest which it names');
+  });
+
   it('has no span by an event without a time: that is none', async () => {
     const log = createLog();
     log.start();
