@@ -6,6 +6,7 @@ import { createHashTable } from './hash-table.ts';
 import { createList, type Listed, ofEvent, ofRecord } from './mismatch.ts';
 import { createPairing } from './pairing.ts';
 import { inScope, type Scope } from './scope.ts';
+import type { Span } from './spans.ts';
 
 export interface Reconciliation {
   /** The time that both logs cover. */
@@ -61,11 +62,6 @@ export interface Reconciler {
   isClear(): boolean;
   /** Last of all: pairs what is left. */
   report(): Reconciliation;
-}
-
-export interface Span {
-  readonly fromMs: number;
-  readonly toMs: number;
 }
 
 /**

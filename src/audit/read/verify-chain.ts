@@ -107,10 +107,6 @@ export function createChainVerifier(
 
   const checkpoint = (line: Line): Break | undefined => {
     checkpoints += 1;
-    // The signature is over what it says; as the last line it has no hash anywhere that is over how that is written.
-    const canonical = canonicalOf(line.value);
-    if (canonical === undefined || hashOf(canonical) !== line.hash)
-      return breakAt('changed', line, 'it is not written in canonical form');
     const keyId = text(line.value, 'keyId');
     const key = keys.get(keyId);
     if (key === undefined && keys.size === 0) {
@@ -161,6 +157,10 @@ export function createChainVerifier(
     }
     if (kind === 'GapRecord' && lost.length < maxLost) lost.push(lostOf(line));
     if (wrong !== undefined) return wrong;
+    // A member that stands there twice says something else to each reader. As the last line it has no hash anywhere that is over how it is written.
+    const canonical = canonicalOf(line.value);
+    if (canonical === undefined || hashOf(canonical) !== line.hash)
+      return breakAt('changed', line, 'it is not written in canonical form');
     if (kind === 'PolicyRecord') return policy(line);
     return kind === 'Checkpoint' ? checkpoint(line) : undefined;
   };

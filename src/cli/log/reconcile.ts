@@ -1,6 +1,7 @@
 import { agreementOf } from '../../audit/read/agreement.ts';
 import { placeText } from '../../audit/read/entry.ts';
-import { createReconciler, type Reconciliation, type Span } from '../../audit/read/reconcile.ts';
+import { createReconciler, type Reconciliation } from '../../audit/read/reconcile.ts';
+import type { Span } from '../../audit/read/spans.ts';
 import { defaultNamespace } from '../../manifests/objects.ts';
 import { describeFlags, type Flags, helpFlag, parseFlags } from '../flags.ts';
 import { installedFlag } from '../installed-flag.ts';
