@@ -1,4 +1,3 @@
-import type { Agreement } from '../audit/read/agreement.ts';
 import type { Reconciliation } from '../audit/read/reconcile.ts';
 import type { Summary } from '../audit/read/summary.ts';
 import type { ChainReport } from '../audit/read/verify-chain.ts';
@@ -40,7 +39,6 @@ export interface CheckedChain extends ChainReport {
 export interface CheckedAgainst extends Reconciliation {
   /** Whether a policy told which requests are ours. */
   readonly scope: boolean;
-  readonly verdict: Agreement;
 }
 
 /** The policy that came into force last, as far as this version can read it. */

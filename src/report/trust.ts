@@ -1,4 +1,4 @@
-import { whyNothing } from '../audit/read/agreement.ts';
+import { coverageOf, whyNothing } from '../audit/read/agreement.ts';
 import { placeText } from '../audit/read/entry.ts';
 import type { Listed } from '../audit/read/mismatch.ts';
 import type { CheckedAgainst, CheckedChain, ReportData } from './data.ts';
@@ -63,9 +63,8 @@ function trustVerdict({ chains, trusted, reconciliation, badLines }: ReportData)
 /** What a comparison that found nothing leaves open. */
 function comparedButNot(found: CheckedAgainst | undefined): readonly string[] {
   if (found === undefined) return ['it was not held against the API server’s log'];
-  if (found.verdict === 'nothing compared')
-    return [`nothing was compared with the API server’s log: ${whyNothing(found)}`];
-  if (found.verdict === 'agree as far as compared') return ['only a part was compared with the API server’s log'];
+  if (coverageOf(found) === 'nothing') return [`nothing was compared with the API server’s log: ${whyNothing(found)}`];
+  if (coverageOf(found) === 'part') return ['only a part was compared with the API server’s log'];
   return [];
 }
 
@@ -90,8 +89,7 @@ function unsignedText(chains: readonly CheckedChain[]): string {
 
 function comparedResult(found: CheckedAgainst | undefined): Html {
   if (found === undefined) return html`Not compared: give it with <code>--api-audit</code>.`;
-  if (found.verdict === 'nothing compared')
-    return html`<a href="#compared">Nothing was compared</a>: ${whyNothing(found)}.`;
+  if (coverageOf(found) === 'nothing') return html`<a href="#compared">Nothing was compared</a>: ${whyNothing(found)}.`;
   const bad = mismatches(found);
   return html`<a href="#compared">${plural(found.known, 'call')} known to both</a>, ${bad === 0 ? 'none that differs' : plural(bad, 'mismatch', 'mismatches')}.`;
 }

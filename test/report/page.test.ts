@@ -125,6 +125,10 @@ describe('log report', () => {
     const past = await report(file, '--api-audit', put('open.log', `${known}\n${open}\n`));
     expect(past.text).toContain('Not always: 1 request went past it');
     expect(past.text).toContain('eve');
+    const both = put('both.log', `${known}\n${open}\n${other}\n`);
+    expect((await report(file, '--api-audit', both, '--public-key', publicKey)).text).toContain(
+      'Only a part was compared with the API server’s log',
+    );
     const lacking = await report(
       file,
       '--api-audit',

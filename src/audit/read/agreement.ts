@@ -5,8 +5,9 @@ export type Agreement = 'agree' | 'agree as far as compared' | 'nothing compared
 
 export function agreementOf(found: Reconciliation): Agreement {
   if (mismatchesIn(found) > 0) return 'differ';
-  if (found.decisions + found.judged === 0) return 'nothing compared';
-  return wasAllCompared(found) ? 'agree' : 'agree as far as compared';
+  const covered = coverageOf(found);
+  if (covered === 'nothing') return 'nothing compared';
+  return covered === 'all' ? 'agree' : 'agree as far as compared';
 }
 
 /** All that the two logs do not bear out of each other. */
@@ -15,11 +16,12 @@ export function mismatchesIn({ missing, unknown, differs, twice, failedOpen, uns
 }
 
 /**
- * The API server's log is copied first, so that some of our decisions always come after it; its events go back to before the webhook was
+ * How much of what was asked for was compared. The API server's log is copied first, so that some of our decisions always come after it; its events go back to before the webhook was
  * there. But a call of the webhook that is named there, and before our log begins, has a record in a file that was not given.
  */
-function wasAllCompared({ unscoped, uncovered, decisions }: Reconciliation): boolean {
-  return unscoped === 0 && uncovered.events === 0 && uncovered.decisions <= decisions;
+export function coverageOf({ unscoped, uncovered, decisions, judged }: Reconciliation): 'nothing' | 'part' | 'all' {
+  if (decisions + judged === 0) return 'nothing';
+  return unscoped === 0 && uncovered.events === 0 && uncovered.decisions <= decisions ? 'all' : 'part';
 }
 
 /** Why nothing was compared. */

@@ -130,7 +130,8 @@ export function createReconciler(within: Span, expected: number): Reconciler {
       theirs = { fromMs: Math.min(theirs.fromMs, event.receivedMs), toMs: Math.max(theirs.toMs, event.doneMs) };
       if (!isCompared(event)) {
         counts.outsideEvents += 1;
-        if (compares(event.receivedMs) && namesCalls(event)) counts.uncoveredEvents += 1;
+        const isElsewhere = namesCalls(event) && !event.calls.some(({ hash }) => hashes.has(hash));
+        if (compares(event.receivedMs) && isElsewhere) counts.uncoveredEvents += 1;
         return;
       }
       counts.events += 1;

@@ -74,11 +74,13 @@ function limits(report: ReconciliationReport): readonly string[] {
 
 function verdict(report: ReconciliationReport): string {
   const { verdict: agreement, decisions, events } = report;
-  if (agreement === 'differ') return `the logs do not agree: ${plural(mismatchesIn(report), 'mismatch', 'mismatches')}`;
+  const rest = leftOut(report);
+  if (agreement === 'differ')
+    return `the logs do not agree: ${plural(mismatchesIn(report), 'mismatch', 'mismatches')}${rest.length === 0 ? '' : `; not compared were ${rest.join(' and ')}`}`;
   if (agreement === 'nothing compared') return `nothing was compared: ${whyNothing(report)}`;
   if (agreement === 'agree') return 'the logs agree';
   const compared = `${plural(decisions, 'decision')} and ${plural(events, 'event')} were`;
-  return `the logs agree as far as they were compared, which is not all: ${compared}; not ${leftOut(report).join(', nor ')}`;
+  return `the logs agree as far as they were compared, which is not all: ${compared}; not ${rest.join(', nor ')}`;
 }
 
 /** What an agreement does not cover. */

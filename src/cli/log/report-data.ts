@@ -1,4 +1,3 @@
-import { agreementOf } from '../../audit/read/agreement.ts';
 import { type Entry, isLine, type Line, placeText, text } from '../../audit/read/entry.ts';
 import type { Span } from '../../audit/read/spans.ts';
 import { createSummarizer } from '../../audit/read/summary.ts';
@@ -95,7 +94,7 @@ export async function gatherReport(input: ReportInput, io: CliIo): Promise<Repor
       add: (where: string) => (apiFiles.some((file) => where.startsWith(`${file}:`)) ? bad.add(where) : undefined),
     };
     const found = await reconcileFiles({ log, apiFiles, bad: onlyEvents, span, scopes, learns: config === undefined });
-    reconciliation = { ...found, scope: scopes.known(), verdict: agreementOf(found) };
+    reconciliation = { ...found, scope: scopes.known() };
   }
   log.progress.clear();
   return {

@@ -348,6 +348,8 @@ describe('what was not compared is no agreement', () => {
     // What failed open at the end is named first.
     expect([code, verdict]).toEqual([1, 'differ']);
     expect(uncovered.events).toBeGreaterThan(20);
+    const whole = await inText(textOf(linesOf('webhook.jsonl').slice(-2)), real);
+    expect(whole.stdout).toMatch(/do not agree: .*; not compared were .*events before the log begins/);
     const before = realEvents.find(({ objectRef }) => objectRef.name === 'fail-open').requestReceivedTimestamp;
     const until = linesOf('webhook.jsonl')
       .filter((line) => JSON.parse(line).time < before)
