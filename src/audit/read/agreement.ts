@@ -16,8 +16,9 @@ export function mismatchesIn({ missing, unknown, differs, twice, failedOpen, uns
 }
 
 /**
- * How much of what was asked for was compared. The API server's log is copied first, so that some of our decisions always come after it; its events go back to before the webhook was
- * there. But a call of the webhook that is named there, and before our log begins, has a record in a file that was not given.
+ * How much of what was asked for was compared. The API server's log is copied first, so that some of our decisions always come after it; its
+ * events go back to before the webhook was there. But a call of the webhook that is named there, and before our log begins, has a record in
+ * a file that was not given.
  */
 export function coverageOf({ unscoped, uncovered, decisions, judged }: Reconciliation): 'nothing' | 'part' | 'all' {
   if (decisions + judged === 0) return 'nothing';
@@ -25,9 +26,9 @@ export function coverageOf({ unscoped, uncovered, decisions, judged }: Reconcili
 }
 
 /** Why nothing was compared. */
-export function whyNothing({ events, outside, lines, unscoped }: Reconciliation): string {
+export function whyNothing({ events, outside, lines }: Reconciliation): string {
   if (lines === 0) return 'the log holds no line';
   if (events + outside.events === 0) return 'the API server’s log holds no event of an answer';
-  if (unscoped > 0) return 'the log holds no decision, and no policy that says which requests are ours';
+  if (events > 0) return 'the log holds no decision, and no policy that says which requests are ours';
   return 'no time is in both logs';
 }

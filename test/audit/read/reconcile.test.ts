@@ -335,6 +335,17 @@ describe('what was not compared is no agreement', () => {
     expect(stdout).toContain(why);
   });
 
+  it('a log that holds no decision and no policy: nothing was compared', async () => {
+    const log = createLog();
+    log.start();
+    const event = apiEventOf(log.decide(podRef('p')), { verb: 'get', annotations: {} });
+    const { code, stdout } = await inText(textOf(log.lines.slice(0, 1)), `${JSON.stringify(event)}\n`);
+    expect([code, stdout.includes('nothing was compared: the log holds no decision, and no policy')]).toEqual([
+      1,
+      true,
+    ]);
+  });
+
   it('two logs of different times: nothing was compared', async () => {
     const log = createLog({ fromMs: Date.UTC(2027, 0, 1) });
     log.start();
