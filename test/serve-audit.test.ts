@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { generateKeyPairSync } from 'node:crypto';
+import { appendFileSync, chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createReviewClient, type ReviewClient } from '../scripts/review-client.ts';
 import { breaksOf, parseLines, sha256, tornTailOf } from './audit/support.ts';
@@ -235,5 +236,19 @@ describe('the audit log of a server', () => {
       signal: expect.stringContaining('EADDRINUSE'),
     });
     await end(blocker);
+  });
+});
+
+describe('files of its own that others may read', () => {
+  it('are closed where they are the log, and warned of where they are the key', async () => {
+    const { privateKey } = generateKeyPairSync('ed25519');
+    folder.write('key.pem', privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+    folder.write('audit.log', '');
+    for (const name of ['key.pem', 'audit.log']) chmodSync(folder.path(name), 0o644);
+    const server = start('--audit-signing-key', folder.path('key.pem'));
+    await server.ports();
+    await end(server);
+    expect(statSync(folder.path('audit.log')).mode & 0o777).toBe(0o600);
+    expect(server.stderr() + server.stdout()).toContain('others may read the key that signs the audit log');
   });
 });

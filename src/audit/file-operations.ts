@@ -15,6 +15,11 @@ export interface FileOperations {
     /** The same for the same file, whatever its name. */
     readonly identity: string;
   }>;
+  /**
+   * Takes from others what they may do with a file that was there before. @throws where it is somebody else's and all may read it; that its group
+   * may is how a volume is shared with a pod (fsGroup).
+   */
+  closeToOthers(descriptor: number): Promise<void>;
   /** The file that has a name now; empty where none has, undefined where that cannot be seen. */
   identityOf(path: string): Promise<string | undefined>;
   /** @returns how many bytes it read. */
@@ -39,6 +44,7 @@ export interface FileOperations {
 const ownerOnly = 0o600;
 
 const open = promisify(fs.open);
+const fchmod = promisify(fs.fchmod);
 const fstat = promisify(fs.fstat);
 const stat = promisify(fs.stat);
 const identityIn = ({ dev, ino }: fs.Stats): string => `${dev} ${ino}`;
@@ -52,6 +58,12 @@ export const fileOperations: FileOperations = {
     const stats = await fstat(descriptor);
     const birthMs = stats.birthtimeMs || stats.mtimeMs;
     return { size: stats.size, birthMs, regular: stats.isFile(), identity: identityIn(stats) };
+  },
+  async closeToOthers(descriptor) {
+    const { mode, uid } = await fstat(descriptor);
+    if ((mode & 0o077) === 0) return;
+    if (uid === process.geteuid?.()) await fchmod(descriptor, ownerOnly);
+    else if ((mode & 0o004) !== 0) throw new Error('everybody may read it, and it is another user’s: chmod 600');
   },
   async identityOf(path) {
     try {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type FileOperations, fileOperations } from './file-operations.ts';
 import type { CallerVerification, Fsync, LogStart, OnError, SinkName } from './line.ts';
 import { type AuditLog, startAuditLog } from './log.ts';
-import { loadOrMakeSigningKey } from './signing.ts';
+import { keyIsOpen, loadOrMakeSigningKey } from './signing.ts';
 import { type FileFault, type FileOutputOptions, openFileOutput } from './sinks/file.ts';
 import type { Output } from './sinks/queue.ts';
 import { createStreamOutput } from './sinks/stream.ts';
@@ -34,6 +34,8 @@ export interface AuditWorld {
   readonly onWorking: (sink: SinkName, lost: number) => void;
   /** Told of what failed that lost no line. */
   readonly onFault: (operation: FileFault, why: string) => void;
+  /** Told of a signing key that others may read. */
+  readonly onOpenKey: (file: string) => void;
   /** Told of what a writer that was cut off had left. */
   readonly onTornTail: (tail: NonNullable<LogStart['tornTail']>) => void;
   readonly operations?: FileOperations;
@@ -49,6 +51,7 @@ export async function openAuditLog(settings: AuditSettings, world: AuditWorld): 
   const { now, onLost, onWorking, onFault, version, operations = fileOperations } = world;
   const { fsync, onError, signingKey, checkpointRecords, checkpointIntervalMs, cluster, replica } = settings;
   const key = signingKey === undefined ? undefined : loadOrMakeSigningKey(signingKey);
+  if (signingKey !== undefined && keyIsOpen(signingKey)) world.onOpenKey(signingKey);
   let log: AuditLog | undefined;
   const onMoved: FileOutputOptions['onMoved'] = (move) =>
     log?.note({ kind: 'FileRecord', time: new Date(now()).toISOString(), ...move });

@@ -8,7 +8,7 @@ import {
   sign,
   verify,
 } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { canonicalOf } from './canonical.ts';
 
 /** A key that signs checkpoints. */
@@ -40,6 +40,15 @@ export function loadOrMakeSigningKey(file: string): SigningKey {
   } catch (error) {
     throw unusable(file, error);
   }
+}
+
+/**
+ * Whether the key is this user's own and others may read it, which is what ssh(1) asks of a key. One of another user is a mounted Secret: root's,
+ * with a mode that Kubernetes chose, and nobody but the pod sees it.
+ */
+export function keyIsOpen(file: string): boolean {
+  const { mode, uid } = statSync(file);
+  return uid === process.geteuid?.() && (mode & 0o077) !== 0;
 }
 
 /** @param file is named in errors. @throws SigningKeyError */

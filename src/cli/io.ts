@@ -16,8 +16,8 @@ export interface CliIo {
 /** @returns the exit code. */
 export type Command = (args: readonly string[], io: CliIo) => Promise<number>;
 
-/** Exit codes: clean, findings, could not judge. */
-export const exitCodes = { ok: 0, denied: 1, failed: 2 } as const;
+/** Exit codes: clean, findings, could not judge, clean as far as could be judged. */
+export const exitCodes = { ok: 0, denied: 1, failed: 2, partly: 3 } as const;
 
 /** A command that cannot run as called: its message goes to standard error, the exit code is 2. */
 export class UsageError extends Error {

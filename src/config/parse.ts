@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { compilePolicy, findContradictions } from '../policy/compile.ts';
 import type { CompiledPolicy, Policy } from '../policy/model/policy.ts';
-import { isObject } from '../policy/model/read.ts';
+import { isObject, type JsonObject } from '../policy/model/read.ts';
 import type { BoundRule, Contradiction } from '../policy/rule.ts';
 import { defaultPolicy } from './defaults.ts';
 import { mergeOver } from './merge.ts';
@@ -121,7 +121,7 @@ function offOf(value: unknown): unknown {
 }
 
 /** Hex SHA-256 over the effective policy with sorted keys: the same policy has the same digest, however it is written. */
-export function digestOf(policy: Policy): string {
+export function digestOf(policy: Policy | JsonObject): string {
   return createHash('sha256').update(canonical(policy)).digest('hex');
 }
 

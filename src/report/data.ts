@@ -1,4 +1,5 @@
-import type { Reconciliation, Span } from '../audit/read/reconcile.ts';
+import type { Reconciliation } from '../audit/read/reconcile.ts';
+import type { Span } from '../audit/read/spans.ts';
 import type { Summary } from '../audit/read/summary.ts';
 import type { ChainReport } from '../audit/read/verify-chain.ts';
 import type { Exemption } from '../policy/model/policy.ts';

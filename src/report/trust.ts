@@ -1,3 +1,4 @@
+import { coverageOf, whyNothing } from '../audit/read/agreement.ts';
 import { placeText } from '../audit/read/entry.ts';
 import type { Listed } from '../audit/read/mismatch.ts';
 import type { CheckedAgainst, CheckedChain, ReportData } from './data.ts';
@@ -55,7 +56,7 @@ function trustVerdict({ chains, trusted, reconciliation, badLines, undated }: Re
       : trusted
         ? []
         : ['no key was given, so who wrote it is not proven']),
-    ...(reconciliation === undefined ? ['it was not held against the API server’s log'] : uncompared(reconciliation)),
+    ...comparedButNot(reconciliation),
   ];
   if (but.length > 0) return { level: 'attention', text: 'No break, but not all is proven', more: sentence(but) };
   const unsigned = unsignedLines(chains);
@@ -69,6 +70,16 @@ export function uncompared({ known, outside }: CheckedAgainst): readonly string[
   return outside.decisions === 0
     ? []
     : [`${plural(outside.decisions, 'decision')} outside the time of the API server’s log`];
+}
+
+/** What a comparison that found nothing leaves open. */
+function comparedButNot(found: CheckedAgainst | undefined): readonly string[] {
+  if (found === undefined) return ['it was not held against the API server’s log'];
+  if (coverageOf(found) === 'nothing') return [`nothing was compared with the API server’s log: ${whyNothing(found)}`];
+  const parts = uncompared(found);
+  return parts.length === 0 && coverageOf(found) === 'part'
+    ? ['only a part was compared with the API server’s log']
+    : parts;
 }
 
 function chainResult({ chains, trusted }: ReportData): Html {
@@ -96,6 +107,7 @@ function unsignedLines(chains: readonly CheckedChain[]): number {
 
 function comparedResult(found: CheckedAgainst | undefined): Html {
   if (found === undefined) return html`Not compared: give it with <code class="stamp">--api-audit</code>.`;
+  if (coverageOf(found) === 'nothing') return html`<a href="#compared">Nothing was compared</a>: ${whyNothing(found)}.`;
   const bad = mismatches(found);
   return html`<a href="#compared">${plural(found.known, 'call')} known to both</a>, ${bad === 0 ? 'none that differs' : plural(bad, 'mismatch', 'mismatches')}.`;
 }
@@ -107,6 +119,12 @@ function comparedLimit(found: CheckedAgainst | undefined): string {
       ? [`whether ${plural(found.unclear.count, 'request')} were in scope, at the level they were logged`]
       : []),
     ...(found.scope ? [] : ['what should have been asked: the log holds no policy']),
+    ...(found.scope && found.unscoped > 0
+      ? [`whether ${plural(found.unscoped, 'request')} were in scope, of a time of which the log holds no policy`]
+      : []),
+    ...(found.uncovered.events > 0
+      ? [`${plural(found.uncovered.events, 'call')} from before the log begins, which have records elsewhere`]
+      : []),
   ];
   return parts.length > 0 ? parts.join('; ') : 'what its audit policy leaves out';
 }

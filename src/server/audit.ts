@@ -49,6 +49,8 @@ export async function openServerAudit(
       faults.set(operation, why);
       log('error', 'the audit file is not in order', { operation, why });
     },
+    onOpenKey: (file) =>
+      log('warn', 'others may read the key that signs the audit log, and sign in its name: chmod 600', { file }),
     onTornTail: ({ bytes, keptAs }) =>
       log('warn', 'the audit file ended within a line; that piece is kept aside', { bytes, keptAs }),
   });

@@ -103,7 +103,8 @@ export function createMetrics(sources: MetricSources): Metrics {
     labelNames: ['operation'],
     registers,
   });
-  for (const operation of ['mend', 'sync', 'rotate', 'compress', 'remove', 'shared']) auditFaults.inc({ operation }, 0);
+  for (const operation of ['mend', 'sync', 'rotate', 'compress', 'remove', 'shared', 'mode'])
+    auditFaults.inc({ operation }, 0);
   gauge(registry, name('audit_failing'), '1 while the last audit records could not be written.', () => {
     const failing = sources.auditFailing();
     return failing === undefined ? undefined : Number(failing);

@@ -1,12 +1,12 @@
 import { createHash, createPublicKey, generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { canonicalize } from '../../src/audit/canonical.ts';
 import { type ChainState, link, linkCheckpoint } from '../../src/audit/chain.ts';
 import { noHash } from '../../src/audit/line.ts';
-import { isSignedBy, keyIdOf, loadOrMakeSigningKey, parseSigningKey } from '../../src/audit/signing.ts';
+import { isSignedBy, keyIdOf, keyIsOpen, loadOrMakeSigningKey, parseSigningKey } from '../../src/audit/signing.ts';
 import { record } from '../support/record.ts';
 
 const start: ChainState = { cluster: 'c', replica: 'r', boot: 'b'.repeat(32), sequence: 0, previous: noHash };
@@ -125,6 +125,9 @@ describe('the signing key', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(readdirSync(directory)).toEqual(['key.pem']);
     expect(loadOrMakeSigningKey(file).publicKey).toBe(made.publicKey);
+    expect(keyIsOpen(file)).toBe(false);
+    chmodSync(file, 0o640);
+    expect(keyIsOpen(file)).toBe(true);
     expect(made.keyId).toMatch(/^[0-9a-f]{16}$/);
     expect(keyIdOf(createPublicKey(made.publicKey))).toBe(made.keyId);
   });

@@ -1,5 +1,6 @@
 import {
   appendFileSync,
+  chmodSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -438,5 +439,32 @@ describe('the end of a file, at the start', () => {
       writeFileSync(path, '');
       expect(await lastOf()).toBe('three');
     }
+  });
+});
+
+describe('a file that is there already', () => {
+  const modeOf = (): string => (statSync(path).mode & 0o777).toString(8);
+
+  it('is closed to others where it is the server’s own', async () => {
+    writeFileSync(path, 'a\n');
+    chmodSync(path, 0o644);
+    const faults: string[] = [];
+    const file = await openFile(path, { onFault: (operation, why) => void faults.push(`${operation}: ${why}`) });
+    expect([modeOf(), faults]).toEqual(['600', []]);
+    await file.write('b\n');
+    expect(content()).toBe('a\nb\n');
+    await file.close();
+  });
+
+  it('is told of where it cannot be closed, and written to all the same', async () => {
+    writeFileSync(path, '');
+    chmodSync(path, 0o644);
+    const faults: string[] = [];
+    const operations = watched([], () => ({ closeToOthers: () => fail('EPERM') }));
+    const onFault = (operation: string, why: string): void => void faults.push(`${operation}: ${why}`);
+    const file = await openFile(path, { operations, onFault });
+    expect(faults).toEqual(['mode: EPERM: injected']);
+    expect(await file.write('b\n')).toEqual({});
+    await file.close();
   });
 });

@@ -192,6 +192,44 @@ describe('log verify', () => {
     }
   });
 
+  it('holds the text of a policy against the digest that decisions name', async () => {
+    const log = createLog({ key });
+    log.start();
+    const line = log.policy();
+    log.stop();
+    expect((await runCli(['log', 'verify', put('good.log', log.lines)])).code).toBe(0);
+    const other = String(JSON.parse(line).policyText).replace('preset: enforce', 'preset: monitor');
+    for (const policyText of [other, 'a: [', '']) {
+      const forged = createLog({ key });
+      forged.start();
+      forged.policy({ policyText });
+      forged.stop();
+      const { code, stdout } = await runCli(['log', 'verify', put('forged.log', forged.lines)]);
+      expect([policyText, code]).toEqual([policyText, 1]);
+      expect(stdout).toContain('BREAK, changed');
+      expect(stdout).toContain('line 2 (byte ');
+      expect(stdout).toContain('the text of its policy has another digest than the one that it names');
+    }
+  });
+
+  it('takes a line that is not in canonical form for one that was changed: its readers may differ on what it says', async () => {
+    const log = createLog();
+    log.start();
+    log.decide();
+    const line = log.decide();
+    const odd = [
+      line.replace('"decision":"allow"', '"decision":"deny","decision":"allow"'),
+      line.replace('"decision":"allow"', '"decision": "allow"'),
+      line.replace('"dryRun"', '"dry\\u0052un"'),
+    ];
+    for (const last of odd) {
+      const { code, stdout } = await runCli(['log', 'verify', put('odd.log', log.lines.with(-1, last))]);
+      expect([last === line, code]).toEqual([false, 1]);
+      expect(stdout).toContain('BREAK, changed');
+      expect(stdout).toContain('it is not written in canonical form');
+    }
+  });
+
   it('shows what the log declares as lost, and is no break', async () => {
     const log = createLog({ key });
     log.start();
@@ -296,6 +334,16 @@ describe('log verify', () => {
     const elsewhere = put('audit.log', log.lines.toSpliced(1, 1));
     const other = put('other.log', [line.replaceAll('audit.log', 'b.log').replace('audit.0123abcd', 'c')]);
     expect((await runCli(['log', 'verify', elsewhere, other])).stdout).not.toContain('hint');
+  });
+
+  it('reads files, and says so of standard input', async () => {
+    for (const name of ['verify', 'summary', 'query']) {
+      const { code, stderr } = await runCli(['log', name, '-']);
+      expect([code, stderr]).toEqual([
+        2,
+        'osmo-admission: -: logs are read from files, more than once: write standard input to a file first\n',
+      ]);
+    }
   });
 
   it('exits 2 for what it cannot read, naming it', async () => {
@@ -520,6 +568,52 @@ describe('log summary', () => {
     compared.add({ kind: 'ConfigurationRecord', time: compared.time(), gaps: [] });
     const { stdout } = await runCli(['log', 'summary', put('b.log', compared.lines)]);
     expect(stdout).toContain('What the API server did not send\n  none');
+  });
+
+  it('says of a log without a line that it has none, and exits 1', async () => {
+    for (const format of ['text', 'markdown', 'json']) {
+      const { code, stdout, stderr } = await runCli(['log', 'summary', put('empty.log', ''), '-o', format]);
+      expect([code, stderr]).toEqual([1, 'osmo-admission: there is no line to sum up: the files are empty\n']);
+      expect(stdout).not.toContain(',  to ');
+    }
+    const later = await runCli(['log', 'summary', put('a.log', log.lines), '--since', '2030-01-01']);
+    expect([later.code, later.stderr]).toEqual([
+      1,
+      'osmo-admission: there is no line to sum up in the time that was asked for\n',
+    ]);
+  });
+
+  it('says when no replica at all had a server, and for how long something was not sent', async () => {
+    const [one, other] = ['webhook-0', 'webhook-1'].map((replica) => createLog({ replica }));
+    const gap = [{ where: 'webhook pods', message: 'is not there' }];
+    const all = [
+      [one, 6, 10],
+      [other, 4, 3],
+    ] as const;
+    for (const [writer, lines, away] of all) {
+      writer?.start();
+      if (writer === one) writer?.add({ kind: 'ConfigurationRecord', time: writer.time(), gaps: gap });
+      for (let i = 0; i < lines; i++) writer?.decide();
+      if (writer === one) writer?.add({ kind: 'ConfigurationRecord', time: writer.time(), gaps: [] });
+      writer?.stop();
+      writer?.rest(away);
+      writer?.start();
+      for (let i = 0; i < 9; i++) writer?.decide();
+    }
+    // The first has none from 9 to 20 s, the other from 5 to 9 s: and no line from 18 s on.
+    const files = [put('one.log', one?.lines ?? []), put('other.log', other?.lines ?? [])];
+    const summed = async (...args: readonly string[]) => (await runCli(['log', 'summary', ...files, ...args])).stdout;
+    const at = (second: number): string => new Date(Date.UTC(2026, 10, 25, 12, 0, second)).toISOString();
+    const json = JSON.parse(await summed('-o', 'json'));
+    expect(json.configurationGaps).toEqual([{ value: 'webhook pods is not there', count: 1, seconds: 7, open: false }]);
+    expect(json.noServer).toHaveLength(2);
+    expect(json.noReplica).toEqual([{ from: at(18), to: at(20) }]);
+    for (const format of ['text', 'markdown']) {
+      const text = (await summed('-o', format)).replaceAll('\\', '');
+      expect(text).toContain('No server of any replica');
+      expect(text).toContain(`${at(18)} to ${at(20)}`);
+      expect(text).toContain('webhook pods is not there, for 7 s');
+    }
   });
 
   it('is text for people, and Markdown in which no name is markup', async () => {

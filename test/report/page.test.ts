@@ -109,9 +109,28 @@ describe('log report', () => {
     const good = await report(file, '--api-audit', put('good.log', `${known}\n`), '--public-key', publicKey);
     expect(good.text).toContain('Yes No break, signed by a trusted key, and as the API server’s log has it.');
     expect(good.text).toMatch(/1 call known to both ?, none that differs/);
+    const empty = await report(file, '--api-audit', put('empty.log', ''), '--public-key', publicKey);
+    expect(empty.text).toContain(
+      'No break, but not all is proven Nothing was compared with the API server’s log: the API server’s log holds no event of an answer.',
+    );
+    expect(empty.text).not.toContain('none that differs');
+    const bare = JSON.parse(event('d', {}));
+    const other = JSON.stringify({ ...bare, requestReceivedTimestamp: '2026-11-25T12:00:01.050Z' });
+    const partly = await report(
+      file,
+      '--api-audit',
+      put('partly.log', `${known}\n${other}\n`),
+      '--public-key',
+      publicKey,
+    );
+    expect(partly.text).toContain('Only a part was compared with the API server’s log');
     const past = await report(file, '--api-audit', put('open.log', `${known}\n${open}\n`));
     expect(past.text).toContain('Not always: 1 request went past it');
     expect(past.text).toContain('eve');
+    const both = put('both.log', `${known}\n${open}\n${other}\n`);
+    expect((await report(file, '--api-audit', both, '--public-key', publicKey)).text).toContain(
+      'Only a part was compared with the API server’s log',
+    );
     const lacking = await report(
       file,
       '--api-audit',
@@ -134,7 +153,9 @@ describe('log report', () => {
     );
     // An API server's log that knows nothing of it bears nothing out.
     const strange = await report(file, '--public-key', publicKey, '--api-audit', put('none.log', ''));
-    expect(strange.text).toContain('No break, but not all is proven The API server’s log knows none of its decisions.');
+    expect(strange.text).toContain(
+      'No break, but not all is proven Nothing was compared with the API server’s log: the API server’s log holds no event of an answer.',
+    );
     expect(strange.text).toContain('On, as far as its own log tells The API server’s log knows none of its decisions.');
     expect(strange.text).not.toMatch(/On all the time|✓/);
     // A rule that is off is not on, whatever the preset.

@@ -1,17 +1,22 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { type ChainState, type Link, link, linkCheckpoint } from '../../src/audit/chain.ts';
-import { type LineBody, type LogStart, noHash } from '../../src/audit/line.ts';
+import { type BodyOf, type LineBody, type LogStart, noHash, type PolicyRecord } from '../../src/audit/line.ts';
 import { readEntry } from '../../src/audit/read/entry.ts';
 import { createLineSplitter } from '../../src/audit/read/split-lines.ts';
 import { type ChainReport, createChainVerifier } from '../../src/audit/read/verify-chain.ts';
 import { parseSigningKey, type SigningKey } from '../../src/audit/signing.ts';
+import { compileDefaults } from '../../src/config/parse.ts';
+import { digestOfPrinted, printPolicy } from '../../src/config/print-policy.ts';
 import type { AuditRecord } from '../../src/policy/model/record.ts';
+import { rules } from '../../src/policy/rules/index.ts';
 import { record } from './record.ts';
 
 export function newSigningKey(): SigningKey {
   const { privateKey } = generateKeyPairSync('ed25519');
   return parseSigningKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 'key.pem');
 }
+
+let defaults: ReturnType<typeof compileDefaults> | undefined;
 
 /** A log as the server writes it, made line by line, a second apart unless `paceMs` says otherwise. */
 export interface LogWriter {
@@ -20,6 +25,8 @@ export interface LogWriter {
   add(body: LineBody): string;
   decide(over?: Partial<AuditRecord>): string;
   checkpoint(): string;
+  /** The default policy comes into force. */
+  policy(over?: Partial<BodyOf<PolicyRecord>>): string;
   /** The sink fails for so many decisions, then works again. */
   lose(count: number): void;
   /** An orderly end: LogStop, then a checkpoint. */
@@ -94,6 +101,12 @@ export function createLog(
     },
     decide: (over = {}) => add(decision(over)),
     checkpoint,
+    policy: (over = {}) => {
+      defaults ??= compileDefaults({ rules });
+      const { digest, policy } = defaults;
+      const text = { digest, preset: policy.preset, policyText: printPolicy(policy) };
+      return add({ kind: 'PolicyRecord', time: time(), outcome: 'loaded', ...text, ...over });
+    },
     lose(count) {
       const [from, first, before] = [time(), state.sequence + 1, state.previous];
       let to = from;
@@ -113,7 +126,7 @@ export function createLog(
 
 /** What `log verify` finds in the text of one file, with each boot's own key. */
 export function verifyText(text: string): ChainReport {
-  const verifier = createChainVerifier([]);
+  const verifier = createChainVerifier([], digestOfPrinted);
   const splitter = createLineSplitter();
   const bytes = Buffer.from(text);
   // In two chunks that part anywhere.

@@ -48,7 +48,7 @@ const failedCall = /^Internal error occurred: failed calling webhook "([^"]*)"/;
 
 const reinvokedKey = /^mutation\.webhook\.admission\.k8s\.io\/round_[1-9]/;
 
-/** @returns undefined for what is no event, or an event of a stage before the answer; `bad` where it is not even JSON of that kind. */
+/** @returns undefined for an event of a stage before the answer; `bad` where it is no JSON of that kind, or has no time that can be read. */
 export function readApiEvent(bytes: Uint8Array): ApiEvent | 'bad' | undefined {
   let value: unknown;
   try {
@@ -59,7 +59,10 @@ export function readApiEvent(bytes: Uint8Array): ApiEvent | 'bad' | undefined {
   if (!isObject(value) || text(value, 'kind') !== 'Event' || !text(value, 'apiVersion').startsWith('audit.k8s.io/'))
     return 'bad';
   const stage = text(value, 'stage');
-  return stage === 'ResponseComplete' || stage === 'Panic' ? eventOf(value) : undefined;
+  if (stage !== 'ResponseComplete' && stage !== 'Panic') return undefined;
+  const event = eventOf(value);
+  // Compared with anything, such a time is neither before nor after.
+  return Number.isNaN(event.receivedMs) || Number.isNaN(event.doneMs) ? 'bad' : event;
 }
 
 function eventOf(value: JsonObject): ApiEvent {

@@ -1,18 +1,24 @@
 import type { ApiEvent } from './api-event.ts';
 import { createBootEnds } from './boot-ends.ts';
+import { createDeclaredLosses } from './declared-losses.ts';
 import { type Line, text } from './entry.ts';
 import { createHashTable } from './hash-table.ts';
-import { createList, type Listed, ofEvent, ofRecord, slackMs } from './mismatch.ts';
+import { createList, type Listed, ofEvent, ofRecord } from './mismatch.ts';
 import { createPairing } from './pairing.ts';
 import { inScope, type Scope } from './scope.ts';
+import type { Span } from './spans.ts';
 
 export interface Reconciliation {
   /** The time that both logs cover. */
   readonly from: string;
   readonly to: string;
   readonly events: number;
+  /** Those that tell something: they name a call of ours, or a policy says whether they should. */
+  readonly judged: number;
   /** Levels of the events, and how many of each. */
   readonly levels: Readonly<Record<string, number>>;
+  /** All lines of ours. */
+  readonly lines: number;
   readonly decisions: number;
   /** Calls that both logs know, by the same hash. */
   readonly known: number;
@@ -30,13 +36,17 @@ export interface Reconciliation {
   readonly unseen: Listed;
   /** What the events do not show enough of: updates, and objects whose labels decide. */
   readonly unclear: Listed;
-  /** Calls that our log declares as lost. */
+  /** Writes that went through without a call at a time of which no policy is known: nobody can say whether they were in scope. */
+  readonly unscoped: number;
+  /** Calls that our log declares as lost: as many as it counts. */
   readonly lost: number;
   /** More calls of one request than the API server keeps annotations for: a reinvocation, or a retry after a conflict. */
   readonly again: Listed;
   /** Answered with HTTP 500, of which the API server keeps no annotation. */
   readonly errors: number;
   readonly outside: { readonly decisions: number; readonly events: number };
+  /** Of those, what was asked for but only one log has the time of: our decisions, and events that name calls of ours. */
+  readonly uncovered: { readonly decisions: number; readonly events: number };
 }
 
 /** Reads our log and the API server's twice each, in the order of these members. Only hashes are kept, and what does not match. */
@@ -54,11 +64,6 @@ export interface Reconciler {
   report(): Reconciliation;
 }
 
-export interface Span {
-  readonly fromMs: number;
-  readonly toMs: number;
-}
-
 /**
  * @param within what else bounds the time that is compared.
  * @param expected how many records there will be, or somewhat more: memory for their hashes is taken at once.
@@ -66,7 +71,7 @@ export interface Span {
 export function createReconciler(within: Span, expected: number): Reconciler {
   const hashes = createHashTable(expected);
   const ends = createBootEnds();
-  const gaps: Span[] = [];
+  const losses = createDeclaredLosses();
   const levels: Record<string, number> = {};
   const lists = {
     missing: createList(),
@@ -82,11 +87,16 @@ export function createReconciler(within: Span, expected: number): Reconciler {
   };
   const counts = {
     events: 0,
+    judged: 0,
+    lines: 0,
     decisions: 0,
     known: 0,
     errors: 0,
     outsideDecisions: 0,
     outsideEvents: 0,
+    unscoped: 0,
+    uncoveredDecisions: 0,
+    uncoveredEvents: 0,
   };
   let ours: Span = { fromMs: Number.POSITIVE_INFINITY, toMs: Number.NEGATIVE_INFINITY };
   let theirs = ours;
@@ -99,8 +109,7 @@ export function createReconciler(within: Span, expected: number): Reconciler {
     const { receivedMs, doneMs } = event;
     if (hashes.mark(hash)) counts.known += 1;
     else {
-      const isDeclared = gaps.some(({ fromMs, toMs }) => fromMs <= doneMs + slackMs && toMs >= receivedMs - slackMs);
-      const list = isDeclared ? lists.lost : lists.missing;
+      const list = losses.explain(event) ? lists.lost : lists.missing;
       list.add(ofEvent(event, hash), phase, { span: { receivedMs, doneMs } });
     }
   };
@@ -111,9 +120,8 @@ export function createReconciler(within: Span, expected: number): Reconciler {
     record(line) {
       const ms = Date.parse(line.header.time);
       if (!Number.isNaN(ms)) ours = { fromMs: Math.min(ours.fromMs, ms), toMs: Math.max(ours.toMs, ms) };
-      if (line.header.kind === 'GapRecord') {
-        gaps.push({ fromMs: Date.parse(text(line.value, 'from')), toMs: Date.parse(text(line.value, 'to')) });
-      }
+      counts.lines += 1;
+      losses.see(line);
       ends.see(line);
       if (line.header.kind !== 'AdmissionRecord') return;
       if (!hashes.add(line.hash)) lists.twice.add(ofRecord(line), '');
@@ -122,14 +130,21 @@ export function createReconciler(within: Span, expected: number): Reconciler {
       theirs = { fromMs: Math.min(theirs.fromMs, event.receivedMs), toMs: Math.max(theirs.toMs, event.doneMs) };
       if (!isCompared(event)) {
         counts.outsideEvents += 1;
+        const isElsewhere = namesCalls(event) && !event.calls.some(({ hash }) => hashes.has(hash));
+        if (compares(event.receivedMs) && isElsewhere) counts.uncoveredEvents += 1;
         return;
       }
       counts.events += 1;
+      if (namesCalls(event) || scope !== undefined) counts.judged += 1;
       levels[event.level] = (levels[event.level] ?? 0) + 1;
       for (const { hash, phase } of event.calls) call(event, hash, phase);
       if (event.failedOpen.length > 0) lists.failedOpen.add(ofEvent(event, event.failedOpen.join(', ')), '');
       const isSeen = event.calls.some(({ phase }) => phase === 'validate');
-      if (scope === undefined || isSeen || event.failedOpen.length > 0 || event.code < 200 || event.code > 299) return;
+      if (isSeen || event.failedOpen.length > 0 || event.code < 200 || event.code > 299) return;
+      if (scope === undefined) {
+        if (judgedVerbs.has(event.verb)) counts.unscoped += 1;
+        return;
+      }
       const answer = inScope(event, scope);
       if (answer === 'in') lists.unseen.add(ofEvent(event, ''), '');
       if (answer === 'unknown') lists.unclear.add(ofEvent(event, event.level), '');
@@ -137,13 +152,16 @@ export function createReconciler(within: Span, expected: number): Reconciler {
     recordAgain(line) {
       if (line.header.kind !== 'AdmissionRecord') return;
       const ms = Date.parse(line.header.time);
-      if (ms < theirs.fromMs || ms > theirs.toMs || !compares(ms)) {
-        if (!hashes.isMarked(line.hash)) counts.outsideDecisions += 1;
+      // A time that cannot be read puts a record outside of nothing.
+      if (ms < theirs.fromMs || ms > theirs.toMs || (!Number.isNaN(ms) && !compares(ms))) {
+        if (hashes.isMarked(line.hash)) return;
+        counts.outsideDecisions += 1;
+        if (compares(ms)) counts.uncoveredDecisions += 1;
         return;
       }
       counts.decisions += 1;
       if (hashes.isMarked(line.hash)) return;
-      if (text(line.value, 'decision') === 'error') counts.errors += 1;
+      if (!Number.isNaN(ms) && text(line.value, 'decision') === 'error') counts.errors += 1;
       else lists.unknown.add(ofRecord(line), text(line.value, 'phase'), { boot: line.header.boot });
     },
     isClear: () => lists.unknown.size() === 0,
@@ -158,9 +176,11 @@ export function createReconciler(within: Span, expected: number): Reconciler {
       return {
         from: isoOf(Math.max(ours.fromMs, theirs.fromMs, within.fromMs)),
         to: isoOf(Math.min(Math.max(ours.toMs, theirs.toMs), within.toMs)),
-        ...{ events: counts.events, levels, decisions: counts.decisions, known: counts.known },
+        ...{ events: counts.events, judged: counts.judged, levels, lines: counts.lines },
+        ...{ decisions: counts.decisions, known: counts.known, unscoped: counts.unscoped },
         ...{ lost: lists.lost.size(), errors: counts.errors },
         outside: { decisions: counts.outsideDecisions, events: counts.outsideEvents },
+        uncovered: { decisions: counts.uncoveredDecisions, events: counts.uncoveredEvents },
         missing: lists.missing.listed(),
         unknown: lists.unknown.listed(),
         differs: lists.differs.listed(),
@@ -173,6 +193,14 @@ export function createReconciler(within: Span, expected: number): Reconciler {
       };
     },
   };
+}
+
+/** Of requests that change something: no webhook of ours is for others. */
+const judgedVerbs: ReadonlySet<string> = new Set(['create', 'update', 'delete', 'connect']);
+
+/** Whether the API server says of a request that it called our webhook. */
+function namesCalls({ calls, unanswered }: ApiEvent): boolean {
+  return calls.length > 0 || unanswered.length > 0;
 }
 
 function isoOf(ms: number): string {

@@ -1,6 +1,8 @@
 import { field } from '../../policy/model/read.ts';
 import type { ApiEvent } from './api-event.ts';
+import { type ConfigurationGap, createConfigurationGaps } from './configuration-gaps.ts';
 import { type Line, number, object, objects, text } from './entry.ts';
+import { between, type Span, unionOf } from './spans.ts';
 
 /** How often each of many values came up; the most frequent first. */
 export type Tally = readonly { readonly value: string; readonly count: number }[];
@@ -48,8 +50,10 @@ export interface Summary {
   /** How often the log says whether the API server sends what the policy covers; never: nobody knows. */
   readonly comparisons: number;
   /** Times at which the API server did not send what the policy covers. */
-  readonly configurationGaps: Tally;
+  readonly configurationGaps: readonly ConfigurationGap[];
   readonly noServer: readonly TimeGap[];
+  /** Times of which no replica's log that was given says anything. */
+  readonly noReplica: readonly Pick<TimeGap, 'from' | 'to'>[];
   readonly lost: number;
   /** Undefined where the API server's log was not given. */
   readonly failedOpen: Tally | undefined;
@@ -76,10 +80,14 @@ export function createSummarizer(withEvents: boolean): Summarizer {
       byReason: createTally(),
     },
     ...{ byUser: createTally(), byNamespace: createTally(), otherFindings: createTally(), exemptions: createTally() },
-    ...{ certificates: createTally(), configurationGaps: createTally(), failedOpen: createTally() },
+    ...{ certificates: createTally(), failedOpen: createTally() },
   };
   const policies = new Map<string, { preset: string; from: string; count: number }>();
   const noServer: TimeGap[] = [];
+  const configuration = createConfigurationGaps();
+  /** When some replica ran, as far as its lines tell. */
+  let running: readonly Span[] = [];
+  let run: { readonly fromMs: number; toMs: number } | undefined;
   const counts = { lines: 0, boots: 0, dryRuns: 0, refusedPolicies: 0, comparisons: 0, lost: 0 };
   let [from, to] = ['', ''];
   let [fromMs, toMs] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -126,14 +134,25 @@ export function createSummarizer(withEvents: boolean): Summarizer {
     PolicyRecord: policy,
     CertificateRecord: ({ value }) =>
       tallies.certificates.add(`${text(value, 'outcome')}, good to ${text(value, 'notAfter')}`),
-    ConfigurationRecord({ value }) {
+    ConfigurationRecord() {
       counts.comparisons += 1;
-      for (const gap of objects(value, 'gaps'))
-        tallies.configurationGaps.add(`${text(gap, 'where')} ${text(gap, 'message')}`);
     },
     GapRecord({ value }) {
       counts.lost += number(value, 'lost');
     },
+  };
+
+  const endRun = (): void => {
+    // Times that touch are one: as many are kept as there were times without any server.
+    if (run !== undefined && running.length < maxGaps) running = unionOf([...running, run]);
+    run = undefined;
+  };
+  const noReplica = (): Summary['noReplica'] => {
+    endRun();
+    return between(running).map(({ fromMs, toMs }) => ({
+      from: new Date(fromMs).toISOString(),
+      to: new Date(toMs).toISOString(),
+    }));
   };
 
   return {
@@ -145,7 +164,9 @@ export function createSummarizer(withEvents: boolean): Summarizer {
       if (ms < fromMs) [from, fromMs] = [time, ms];
       if (ms > toMs) [to, toMs] = [time, ms];
       tallies.replicas.add(replica);
+      configuration.see(line);
       if (before?.boot !== boot) {
+        endRun();
         counts.boots += 1;
         if (before?.replica === replica && noServer.length < maxGaps) {
           noServer.push({ replica, from: before.time, to: time, orderly: before.orderly });
@@ -153,6 +174,8 @@ export function createSummarizer(withEvents: boolean): Summarizer {
         before = { replica, boot, time, orderly: false };
       }
       before.time = time;
+      if (run === undefined && !Number.isNaN(ms)) run = { fromMs: ms, toMs: ms };
+      else if (run !== undefined && ms > run.toMs) run.toMs = ms;
       if (kind === 'LogStop') before.orderly = true;
       if (Object.hasOwn(byKind, kind)) byKind[kind]?.(line);
     },
@@ -173,8 +196,8 @@ export function createSummarizer(withEvents: boolean): Summarizer {
       ...{ refusedPolicies: counts.refusedPolicies, certificates: tallies.certificates.list() },
       ...{
         comparisons: counts.comparisons,
-        configurationGaps: tallies.configurationGaps.list(),
-        noServer,
+        configurationGaps: configuration.list(),
+        ...{ noServer, noReplica: noReplica() },
         lost: counts.lost,
       },
       failedOpen: withEvents ? tallies.failedOpen.list() : undefined,

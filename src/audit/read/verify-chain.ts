@@ -1,4 +1,5 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
+import { field } from '../../policy/model/read.ts';
 import { canonicalOf } from '../canonical.ts';
 import { hashOf } from '../chain.ts';
 import { noHash } from '../line.ts';
@@ -67,8 +68,12 @@ const maxLost = 1_000;
 /**
  * Verifies the chain of one replica.
  * @param trusted the keys that may sign; none: each boot's own, which proves that nothing was changed since, and not who wrote it.
+ * @param digestOfPolicy the digest of a policy by its text; undefined where it is none.
  */
-export function createChainVerifier(trusted: readonly KeyObject[]): ChainVerifier {
+export function createChainVerifier(
+  trusted: readonly KeyObject[],
+  digestOfPolicy: (text: string) => string | undefined,
+): ChainVerifier {
   const trustedKeys = new Map(trusted.map((key) => [keyIdOf(key), key]));
   const boots: BootReport[] = [];
   const lost: LostReport[] = [];
@@ -102,10 +107,6 @@ export function createChainVerifier(trusted: readonly KeyObject[]): ChainVerifie
 
   const checkpoint = (line: Line): Break | undefined => {
     checkpoints += 1;
-    // The signature is over what it says; as the last line it has no hash anywhere that is over how that is written.
-    const canonical = canonicalOf(line.value);
-    if (canonical === undefined || hashOf(canonical) !== line.hash)
-      return breakAt('changed', line, 'it is not written in canonical form');
     const keyId = text(line.value, 'keyId');
     const key = keys.get(keyId);
     if (key === undefined && keys.size === 0) {
@@ -125,6 +126,13 @@ export function createChainVerifier(trusted: readonly KeyObject[]): ChainVerifie
     for (const boot of open) boot.unsigned = 0;
     open = open.slice(-1);
     return undefined;
+  };
+
+  const policy = (line: Line): Break | undefined => {
+    const policyText = field(line.value, 'policyText');
+    if (policyText === undefined || digestOfPolicy(String(policyText)) === field(line.value, 'digest'))
+      return undefined;
+    return breakAt('changed', line, 'the text of its policy has another digest than the one that it names');
   };
 
   const accept = (line: Line, before: Line | undefined): Break | undefined => {
@@ -148,7 +156,13 @@ export function createChainVerifier(trusted: readonly KeyObject[]): ChainVerifie
       if (kind === 'LogStop') current.stopped = text(line.value, 'signal') || 'an orderly stop';
     }
     if (kind === 'GapRecord' && lost.length < maxLost) lost.push(lostOf(line));
-    return wrong ?? (kind === 'Checkpoint' ? checkpoint(line) : undefined);
+    if (wrong !== undefined) return wrong;
+    // A member that stands there twice says something else to each reader. As the last line it has no hash anywhere that is over how it is written.
+    const canonical = canonicalOf(line.value);
+    if (canonical === undefined || hashOf(canonical) !== line.hash)
+      return breakAt('changed', line, 'it is not written in canonical form');
+    if (kind === 'PolicyRecord') return policy(line);
+    return kind === 'Checkpoint' ? checkpoint(line) : undefined;
   };
 
   const check = createChainCheck(accept);

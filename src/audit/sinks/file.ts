@@ -6,7 +6,7 @@ import { type FoundTail, findTail, keepAside } from '../tail.ts';
 import type { Output, WrittenLines } from './queue.ts';
 import { rotatedAtMs, rotatedFiles, rotatedName, tidy } from './rotated.ts';
 
-export type FileFault = 'mend' | 'sync' | 'rotate' | 'compress' | 'remove' | 'shared';
+export type FileFault = 'mend' | 'sync' | 'rotate' | 'compress' | 'remove' | 'shared' | 'mode';
 
 export interface FileOutputOptions {
   readonly path: string;
@@ -52,6 +52,7 @@ export async function openFileOutput(options: FileOutputOptions): Promise<FileOu
   const found = await findTail(operations, descriptor, path, now());
   const opened = await operations.stat(descriptor);
   const { regular } = opened;
+  if (regular) await operations.closeToOthers(descriptor).catch((error: unknown) => onFault('mode', messageOf(error)));
   let { birthMs } = opened;
   let torn = found.tornTail;
   let size = opened.size - (torn?.bytes ?? 0);

@@ -38,6 +38,7 @@ async function* textOf(file: string, onBytes: OnBytes): AsyncGenerator<Buffer> {
 }
 
 async function openText(file: string, onBytes: OnBytes): Promise<AsyncIterable<Buffer>> {
+  if (file === '-') throw new Error('logs are read from files, more than once: write standard input to a file first');
   // A pipe can be read once, and opening one waits for whoever writes.
   if ((await stat(file)).isFIFO())
     throw new Error('is a pipe, and logs are read more than once: write it to a file first');

@@ -1,4 +1,7 @@
-import { createReconciler, type Reconciliation, type Span } from '../../audit/read/reconcile.ts';
+import { agreementOf } from '../../audit/read/agreement.ts';
+import { placeText } from '../../audit/read/entry.ts';
+import { createReconciler, type Reconciliation } from '../../audit/read/reconcile.ts';
+import type { Span } from '../../audit/read/spans.ts';
 import { defaultNamespace } from '../../manifests/objects.ts';
 import { describeFlags, type Flags, helpFlag, parseFlags } from '../flags.ts';
 import { installedFlag } from '../installed-flag.ts';
@@ -6,7 +9,7 @@ import { type CliIo, exitCodes, UsageError } from '../io.ts';
 import { readText } from '../review.ts';
 import { eachEvent } from './events.ts';
 import { readOutput } from './output.ts';
-import { reconciliationObject, renderReconciliation } from './render-reconcile.ts';
+import { type ReconciliationReport, reconciliationObject, renderReconciliation } from './render-reconcile.ts';
 import { createScopes, type Scopes } from './scopes.ts';
 import { readSpan, timeFlags } from './times.ts';
 import { apiEventText, type BadLines, createBadLines, eachLine, type LogFiles, openLog } from './walk.ts';
@@ -56,8 +59,10 @@ ${describeFlags(flags)}
 
 Exit codes:
   0  the logs agree
-  1  something is named
+  1  something is named, or nothing could be compared
   2  a file or a line could not be read, or called wrongly
+  3  they agree as far as they were compared: the log holds no policy for a part of the time, or only one log covers it. --config, more files, or
+     --since and --until with a time that both cover lead to 0 or 1
 `;
 
 /** `osmo-admission log reconcile`. */
@@ -85,12 +90,15 @@ export async function reconcileLogs(args: readonly string[], io: CliIo): Promise
     learns: config === undefined,
   });
   log.progress.clear();
-  const report = { ...found, scope: scopes.known() };
+  const report: ReconciliationReport = { ...found, scope: scopes.known(), verdict: agreementOf(found) };
   io.stdout(format === 'json' ? reconciliationObject(report) : renderReconciliation(report));
-  const { missing, unknown, differs, twice, failedOpen, unseen } = report;
-  if ([missing, unknown, differs, twice, failedOpen, unseen].some(({ count }) => count > 0)) return exitCodes.denied;
-  return bad.count() > 0 ? exitCodes.failed : exitCodes.ok;
+  if (report.verdict === 'differ') return exitCodes.denied;
+  if (bad.count() > 0) return exitCodes.failed;
+  if (report.verdict === 'nothing compared') return exitCodes.denied;
+  return report.verdict === 'agree' ? exitCodes.ok : exitCodes.partly;
 }
+
+const policyText = 'record of a policy that has the digest which it names';
 
 export interface Reconciling {
   /** Read twice. */
@@ -105,14 +113,16 @@ export interface Reconciling {
 }
 
 /** Holds a log against the API server's. */
-export async function reconcileFiles(given: Reconciling): Promise<Reconciliation> {
+export async function reconcileFiles(
+  given: Reconciling,
+): Promise<Reconciliation & Pick<ReconciliationReport, 'repeated'>> {
   const { log, apiFiles, bad, span, scopes, learns } = given;
   const reconciler = createReconciler(span, log.lines);
   await eachLine(log, bad, (line) => {
     reconciler.record(line);
-    if (learns) scopes.learn(line);
+    if (learns && !scopes.learn(line)) bad.add(placeText(line.place), policyText);
   });
-  await eachEvent(apiFiles, log, (event, where) => {
+  const repeated = await eachEvent(apiFiles, log, (event, where) => {
     if (event === 'bad') bad.add(where, apiEventText);
     else reconciler.event(event, scopes.at(event.receivedMs));
   });
@@ -122,5 +132,5 @@ export async function reconcileFiles(given: Reconciling): Promise<Reconciliation
       if (event !== 'bad') reconciler.eventAgain(event);
     });
   }
-  return reconciler.report();
+  return { ...reconciler.report(), repeated };
 }

@@ -1,3 +1,4 @@
+import { type Agreement, mismatchesIn, whyNothing } from '../../audit/read/agreement.ts';
 import { placeText } from '../../audit/read/entry.ts';
 import type { Listed, Mismatch } from '../../audit/read/mismatch.ts';
 import type { Reconciliation } from '../../audit/read/reconcile.ts';
@@ -7,6 +8,9 @@ import { count, plural } from './output.ts';
 export interface ReconciliationReport extends Reconciliation {
   /** Whether a policy told which requests are ours. */
   readonly scope: boolean;
+  /** Events that were given more than once. */
+  readonly repeated: number;
+  readonly verdict: Agreement;
 }
 
 /** For people. */
@@ -29,19 +33,25 @@ export function renderReconciliation(report: ReconciliationReport): string {
     outside.decisions + outside.events === 0
       ? ''
       : `\nnot compared: ${plural(outside.decisions, 'decision')} and ${plural(outside.events, 'event')} outside that time`;
-  const head = `${from} to ${to}: ${plural(decisions, 'decision')} of ours, ${plural(events, 'event')} of the API server, ${plural(known, 'call')} known to both${outsideText}`;
+  const time = from === '' || to === '' || from > to ? 'no time in common' : `${from} to ${to}`;
+  const head = `${time}: ${plural(decisions, 'decision')} of ours, ${plural(events, 'event')} of the API server, ${plural(known, 'call')} known to both${outsideText}`;
   return `${[head, ...named, limits(report).join('\n'), verdict(report)].filter((text) => text !== '').join('\n\n')}\n`;
 }
 
 /** What the answer does not cover. */
 function limits(report: ReconciliationReport): readonly string[] {
-  const { scope, lost, again, errors, levels, unclear } = report;
+  const { scope, unscoped, repeated, lost, again, errors, levels, unclear } = report;
   const lines: string[] = [];
   if (!scope) {
     lines.push(
       'the log holds no policy, so nobody can say what should have been asked: give --config, or the files from the start of the boot',
     );
+  } else if (unscoped > 0) {
+    lines.push(
+      `${plural(unscoped, 'request')} from a time of which the log holds no policy: nobody can say whether the webhook should have been asked; give --config, or the files from the start of the boot`,
+    );
   }
+  if (repeated > 0) lines.push(`${plural(repeated, 'event')} that were given more than once: each was taken once`);
   if (lost > 0)
     lines.push(`${plural(lost, 'call')} without a record, from times in which the log declares that it lost some`);
   if (again.count > 0) {
@@ -62,9 +72,28 @@ function limits(report: ReconciliationReport): readonly string[] {
   return lines;
 }
 
-function verdict({ missing, unknown, differs, twice, failedOpen, unseen }: ReconciliationReport): string {
-  const number = [missing, unknown, differs, twice, failedOpen, unseen].reduce((sum, list) => sum + list.count, 0);
-  return number === 0 ? 'the logs agree' : `the logs do not agree: ${plural(number, 'mismatch', 'mismatches')}`;
+function verdict(report: ReconciliationReport): string {
+  const { verdict: agreement, decisions, events } = report;
+  const rest = leftOut(report);
+  if (agreement === 'differ')
+    return `the logs do not agree: ${plural(mismatchesIn(report), 'mismatch', 'mismatches')}${rest.length === 0 ? '' : `; not compared were ${rest.join(' and ')}`}`;
+  if (agreement === 'nothing compared') return `nothing was compared: ${whyNothing(report)}`;
+  if (agreement === 'agree') return 'the logs agree';
+  const compared = `${plural(decisions, 'decision')} and ${plural(events, 'event')} were`;
+  return `the logs agree as far as they were compared, which is not all: ${compared}; not ${rest.join(', nor ')}`;
+}
+
+/** What an agreement does not cover. */
+function leftOut({ uncovered, unscoped, decisions }: ReconciliationReport): readonly string[] {
+  return [
+    ...(unscoped === 0 ? [] : [`${plural(unscoped, 'request')} from a time of which no policy is known`]),
+    ...(uncovered.events === 0
+      ? []
+      : [`${plural(uncovered.events, 'event')} before the log begins that name calls of the webhook`]),
+    ...(uncovered.decisions <= decisions
+      ? []
+      : [`${plural(uncovered.decisions, 'decision')} outside the time of the API server’s log`]),
+  ];
 }
 
 function listText(title: string, { count: all, first }: Listed): string {

@@ -1,5 +1,6 @@
 import type { Summary, Tally } from '../../audit/read/summary.ts';
 import { clip } from '../../policy/kube/text.ts';
+import { durationText } from '../../report/words.ts';
 import { count } from './output.ts';
 
 /** A heading, and rows of two cells. */
@@ -78,9 +79,19 @@ function sectionsOf(summary: Summary): readonly Section[] {
     section('Certificates', summary.certificates, notHere),
     section(
       'What the API server did not send',
-      summary.configurationGaps,
+      summary.configurationGaps.map(({ value, count: times, seconds, open }) => ({
+        value: `${value}, for ${durationText(seconds * 1_000)}${open ? ' until the log ends' : ''}`,
+        count: times,
+      })),
       summary.comparisons === 0 ? `not known: ${notHere}` : 'none',
     ),
+    {
+      title: 'No server of any replica, as far as their logs were given',
+      rows: summary.noReplica
+        .slice(0, maxRows)
+        .map(({ from, to }) => [`${from} to ${to}`, durationText(Date.parse(to) - Date.parse(from))]),
+      none: 'never',
+    },
     {
       title: 'No server between two boots of a replica',
       rows: noServer

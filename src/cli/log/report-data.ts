@@ -1,5 +1,5 @@
 import { type Entry, isLine, type Line, placeText, text } from '../../audit/read/entry.ts';
-import type { Span } from '../../audit/read/reconcile.ts';
+import type { Span } from '../../audit/read/spans.ts';
 import { createSummarizer } from '../../audit/read/summary.ts';
 import { compileDefaults, createPolicyParser, PolicyFileError } from '../../config/parse.ts';
 import { formatPath } from '../../config/source.ts';

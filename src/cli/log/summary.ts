@@ -1,4 +1,4 @@
-import { createSummarizer } from '../../audit/read/summary.ts';
+import { createSummarizer, type Summary } from '../../audit/read/summary.ts';
 import { describeFlags, type Flags, helpFlag, parseFlags } from '../flags.ts';
 import { type CliIo, exitCodes } from '../io.ts';
 import { eachEvent } from './events.ts';
@@ -31,6 +31,7 @@ ${describeFlags(flags)}
 
 Exit codes:
   0  printed
+  1  there is no line to sum up
   2  a line or a file could not be read (such lines are named, and the rest is summed up), or called wrongly
 `;
 
@@ -58,10 +59,19 @@ export async function summarizeLog(args: readonly string[], io: CliIo): Promise<
   });
   log.progress.clear();
   const summary = summarizer.summary();
-  if (format === 'json') {
-    const head = { apiVersion: 'osmo-admission/v1alpha1', kind: 'LogSummary' };
-    io.stdout(`${JSON.stringify({ ...head, ...summary, unreadableLines: bad.count() }, null, 2)}\n`);
-  } else io.stdout(format === 'markdown' ? renderMarkdown(summary) : renderText(summary));
+  if (summary.lines === 0 && bad.count() === 0) {
+    const why = log.lines === 0 ? ': the files are empty' : ' in the time that was asked for';
+    io.stderr(`osmo-admission: there is no line to sum up${why}\n`);
+    if (format === 'json') io.stdout(jsonOf(summary, 0));
+    return exitCodes.denied;
+  }
+  if (format === 'json') io.stdout(jsonOf(summary, bad.count()));
+  else io.stdout(format === 'markdown' ? renderMarkdown(summary) : renderText(summary));
   if (bad.count() > 0) io.stderr(`${plural(bad.count(), 'line')} could not be read\n`);
   return bad.count() > 0 ? exitCodes.failed : exitCodes.ok;
+}
+
+function jsonOf(summary: Summary, unreadableLines: number): string {
+  const head = { apiVersion: 'osmo-admission/v1alpha1', kind: 'LogSummary' };
+  return `${JSON.stringify({ ...head, ...summary, unreadableLines }, null, 2)}\n`;
 }

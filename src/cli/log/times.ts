@@ -1,4 +1,4 @@
-import type { Span } from '../../audit/read/reconcile.ts';
+import type { Span } from '../../audit/read/spans.ts';
 import { parseGoDuration } from '../../policy/kube/go-duration.ts';
 import type { Flags, ParsedFlags } from '../flags.ts';
 import { type CliIo, UsageError } from '../io.ts';

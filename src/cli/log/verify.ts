@@ -1,6 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { Entry } from '../../audit/read/entry.ts';
 import { type ChainReport, createChainVerifier } from '../../audit/read/verify-chain.ts';
+import { digestOfPrinted } from '../../config/print-policy.ts';
 import { describeFlags, type Flags, helpFlag, parseFlags } from '../flags.ts';
 import { type CliIo, exitCodes, UsageError } from '../io.ts';
 import { readText } from '../review.ts';
@@ -32,7 +33,7 @@ Usage:
 Takes the files of any number of replicas, rotated and compressed ones too, in any order. For each replica the first break is named, with file,
 line, byte offset and sequence number:
 
-  changed          the line after it names another hash, or it is no line of a log
+  changed          the line after it names another hash, it is no line of a log, or a policy whose text has another digest than it names
   removed          sequence numbers are missing that no GapRecord declares; a whole file may be
   inserted         a line that the chain goes on without
   reordered        a line that stands elsewhere
@@ -85,7 +86,7 @@ export async function verifyChains(
 ): Promise<readonly Omit<VerifiedChain, 'ends' | 'hints'>[]> {
   const chains: Omit<VerifiedChain, 'ends' | 'hints'>[] = [];
   for (const { replica, files } of log.chains) {
-    const verifier = createChainVerifier(trusted);
+    const verifier = createChainVerifier(trusted, digestOfPrinted);
     await eachEntry(files, log.progress, (entry) => {
       verifier.feed(entry);
       also(entry);

@@ -28,15 +28,8 @@ export function linesOf(log: readonly Step[], noted = false): readonly string[] 
   const writer = createLog({ key });
   writer.start();
   if (noted) {
-    const [digest, fingerprint] = ['a'.repeat(64), 'b'.repeat(64)];
-    writer.add({
-      kind: 'PolicyRecord',
-      time: writer.time(),
-      outcome: 'loaded',
-      digest,
-      preset: 'enforce',
-      policyText: 'x',
-    });
+    const fingerprint = 'b'.repeat(64);
+    writer.policy();
     writer.add({
       kind: 'CertificateRecord',
       time: writer.time(),

@@ -69,16 +69,7 @@ describe('every request of two logs', () => {
         const writers = [0, 1].map((index) => createLog({ replica: `webhook-${index}`, fromMs: fromMs + index }));
         for (const writer of writers) {
           writer.start();
-          writer.add({
-            ...{
-              kind: 'PolicyRecord',
-              time: writer.time(),
-              outcome: 'loaded',
-              digest: 'a'.repeat(64),
-              preset: 'enforce',
-            },
-            policyText: 'apiVersion: osmo-admission/v1alpha1\nkind: AdmissionPolicy\n',
-          });
+          writer.policy();
         }
         const edited = new Map<string, readonly string[]>();
         const events = requests.map(({ fate, replica, phase, rank }, number) => {

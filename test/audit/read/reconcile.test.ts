@@ -313,3 +313,178 @@ describe('whatever is done to a log', () => {
     expect([code, namesOf(twice)]).toEqual([1, ['p']]);
   });
 });
+
+describe('what was not compared is no agreement', () => {
+  const written = (name: string, text: string): string => {
+    writeFileSync(join(directory, name), text);
+    return join(directory, name);
+  };
+  const textOf = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('');
+  const inText = (ours: string, theirs: string, ...args: readonly string[]) =>
+    runCli(['log', 'reconcile', written('o.log', ours), '--api-audit', written('t.log', theirs), ...args]);
+  const real = textOf(linesOf('request.jsonl'));
+
+  it.each([
+    ['a log without a line', '', real, 1, 'the log holds no line'],
+    ['an API server’s log without an event', textOf(linesOf('webhook.jsonl')), '', 1, 'holds no event of an answer'],
+    ['a list of events', textOf(linesOf('webhook.jsonl')), '{"kind":"EventList","items":[]}\n', 2, 'holds no event'],
+  ])('%s: nothing was compared, and why', async (_, ours, theirs, exit, why) => {
+    const { code, stdout } = await inText(ours, theirs);
+    expect([code, stdout.includes('the logs agree')]).toEqual([exit, false]);
+    expect(stdout).toContain('nothing was compared: ');
+    expect(stdout).toContain(why);
+  });
+
+  it('a log that holds no decision and no policy: nothing was compared', async () => {
+    const log = createLog();
+    log.start();
+    const event = apiEventOf(log.decide(podRef('p')), { verb: 'get', annotations: {} });
+    const { code, stdout } = await inText(textOf(log.lines.slice(0, 1)), `${JSON.stringify(event)}\n`);
+    expect([code, stdout.includes('nothing was compared: the log holds no decision, and no policy')]).toEqual([
+      1,
+      true,
+    ]);
+  });
+
+  it('two logs of different times: nothing was compared', async () => {
+    const log = createLog({ fromMs: Date.UTC(2027, 0, 1) });
+    log.start();
+    log.decide(podRef('p'));
+    const { code, stdout } = await inText(log.text(), real);
+    expect([code, stdout.includes('nothing was compared: no time is in both logs')]).toEqual([1, true]);
+  });
+
+  it('the last lines of a log alone agree only as far as they were compared: other records are not there, and no policy', async () => {
+    const { code, verdict, uncovered, unscoped } = await reconcile(linesOf('webhook.jsonl').slice(-2), realEvents);
+    // What failed open at the end is named first.
+    expect([code, verdict]).toEqual([1, 'differ']);
+    expect(uncovered.events).toBeGreaterThan(20);
+    const whole = await inText(textOf(linesOf('webhook.jsonl').slice(-2)), real);
+    expect(whole.stdout).toMatch(/do not agree: .*; not compared were .*events before the log begins/);
+    const before = realEvents.find(({ objectRef }) => objectRef.name === 'fail-open').requestReceivedTimestamp;
+    const until = linesOf('webhook.jsonl')
+      .filter((line) => JSON.parse(line).time < before)
+      .slice(-2);
+    const { stdout, ...rest } = await inText(textOf(until), real, '--until', before);
+    expect([rest.code, stdout.includes('the logs agree as far as they were compared, which is not all: ')]).toEqual([
+      3,
+      true,
+    ]);
+    expect(stdout).toMatch(/\d+ events before the log begins that name calls of the webhook/);
+    expect(unscoped).toBeGreaterThanOrEqual(0);
+  });
+
+  it('requests from a time of which no policy is known are counted: nobody can say what should have been asked', async () => {
+    const ours = linesOf('webhook.jsonl').filter((line) => !line.includes('"kind":"PolicyRecord"'));
+    const quiet = realEvents.map((event) => (event.verb === 'create' ? event : { ...event, annotations: {} }));
+    const away = quiet.filter(
+      ({ annotations }) => !Object.keys(annotations).some((key) => key.startsWith('failed-open')),
+    );
+    const until = [
+      '--until',
+      realEvents.find(({ objectRef }) => objectRef.name === 'fail-open').requestReceivedTimestamp,
+    ];
+    const report = await reconcile(ours, away, ...until);
+    expect(report.unscoped).toBeGreaterThan(0);
+    expect((await reconcile(linesOf('webhook.jsonl'), away, ...until)).unscoped).toBe(0);
+  });
+
+  it('most decisions outside the time of the API server’s log: they agree as far as they were compared', async () => {
+    const log = createLog();
+    log.start();
+    const lines = Array.from({ length: 5 }, (_, index) => log.decide(podRef(`p${index}`)));
+    const few = lines.slice(0, 1).map((line) => apiEventOf(line));
+    const { code, verdict } = await reconcile(log.lines, few);
+    expect([code, verdict]).toEqual([3, 'agree as far as compared']);
+    const most = lines.slice(0, 4).map((line) => apiEventOf(line));
+    expect((await reconcile(log.lines, most)).code).toBe(0);
+  });
+});
+
+describe('a log that is forged', () => {
+  const hashKey = 'pods.validate.osmo-admission/record-hash';
+
+  it('declares one line as lost over all its time: one call without a record is taken for it, the others are missing', async () => {
+    const log = createLog();
+    log.start();
+    const [from, before] = [log.time(), 'e'.repeat(64)];
+    const taken = Array.from({ length: 6 }, (_, index) => log.decide(podRef(`p${index}`)));
+    const last = log.decide(podRef('last'));
+    log.add({
+      ...{ kind: 'GapRecord', time: log.time(), sink: 'file', lost: 1, firstSequence: 2, lastSequence: 99 },
+      ...{ before, from, to: log.time(), why: 'no space left on device' },
+    });
+    const events = [...taken, last].map((line) => apiEventOf(line));
+    const ours = log.lines.filter((line) => !taken.includes(line));
+    const { code, lost, missing } = await reconcile(ours, events);
+    expect([code, lost, missing.count]).toEqual([1, 1, 5]);
+    // The same line again declares nothing more.
+    const twice = await reconcile([...ours, ours.at(-1) ?? ''], events);
+    expect([twice.lost, twice.missing.count]).toEqual([1, 5]);
+  });
+
+  it('hides no record by a time that cannot be read', async () => {
+    const log = createLog();
+    log.start();
+    const [first, last] = [log.decide(podRef('first')), log.decide(podRef('last'))];
+    const madeUp = log.decide({ ...podRef('made-up'), time: 'yesterday' });
+    const { code, unknown, decisions } = await reconcile(
+      log.lines,
+      [first, last].map((line) => apiEventOf(line)),
+    );
+    expect([code, namesOf(unknown), decisions]).toEqual([1, ['made-up'], 3]);
+    expect(madeUp).toContain('yesterday');
+  });
+
+  it('takes no policy for the scope whose text has another digest, and names it', async () => {
+    const log = createLog();
+    log.start();
+    log.policy({ policyText: 'apiVersion: osmo-admission/v1alpha1\nkind: AdmissionPolicy\n' });
+    const lines = [log.decide(podRef('a')), log.decide(podRef('b'))];
+    const events = [...lines.map((line) => apiEventOf(line)), apiEventOf(lines[1] ?? '', { annotations: {} })];
+    const { code, scope, unscoped, stderr } = await reconcile(log.lines, events);
+    expect([code, scope, unscoped]).toEqual([2, false, 1]);
+    expect(stderr).toContain('audit.log:2: is no record of a policy that has the digest which it names');
+  });
+
+  it('has no span by an event without a time: that is none', async () => {
+    const log = createLog();
+    log.start();
+    const lines = [log.decide(podRef('a')), log.decide(podRef('b'))];
+    const events = lines.map((line) => apiEventOf(line));
+    const { code, outside } = await reconcile(log.lines, [
+      ...events,
+      apiEventOf(lines[0] ?? '', { stageTimestamp: 'soon', annotations: { [hashKey]: 'f'.repeat(64) } }),
+    ]);
+    expect([code, outside.events]).toEqual([2, 0]);
+  });
+});
+
+describe('the API server’s log given twice, under two names', () => {
+  it('counts each event once, and says so', async () => {
+    const theirs = realEvents.map((event) => `${JSON.stringify(event)}\n`).join('');
+    const [log, one, other] = ['o.log', 'one.log', 'other.log'].map((name) => join(directory, name));
+    writeFileSync(
+      log ?? '',
+      linesOf('webhook.jsonl')
+        .map((line) => `${line}\n`)
+        .join(''),
+    );
+    for (const file of [one, other]) writeFileSync(file ?? '', theirs);
+    const once = await runCli(['log', 'reconcile', log ?? '', '--api-audit', one ?? '', '-o', 'json']);
+    const args = ['log', 'reconcile', log ?? '', '--api-audit', one ?? '', '--api-audit', other ?? ''];
+    const twice = JSON.parse((await runCli([...args, '-o', 'json'])).stdout);
+    expect(twice).toEqual({ ...JSON.parse(once.stdout), repeated: twice.repeated });
+    expect(twice.repeated).toBeGreaterThan(20);
+    expect((await runCli(args)).stdout).toContain('events that were given more than once: each was taken once');
+  });
+
+  it('keeps both of two requests that a client gave one audit ID', async () => {
+    const log = createLog();
+    log.start();
+    const line = log.decide(podRef('p'));
+    const other = { auditID: 'p', annotations: { 'pods.validate.osmo-admission/record-hash': 'f'.repeat(64) } };
+    const { missing, repeated } = await reconcile(log.lines, [apiEventOf(line), apiEventOf(line, other)]);
+    expect([missing.count, repeated]).toEqual([1, 0]);
+  });
+});
