@@ -100,6 +100,11 @@ describe('log reconcile', () => {
       200,
     );
     expect((await send('PATCH', '/api/v1/nodes/gpu-1', { metadata: { labels: { a: 'b' } } }, merge)).code).toBe(200);
+    // What the scheduler does with it stands in both logs, too.
+    await eventually(
+      'the pod is bound',
+      async () => (await send('GET', `${pods('osmo-workflows')}/good`)).body.spec.nodeName !== undefined,
+    );
     await bothWritten();
     const { code, stdout, report } = await reconcile(copies('good'));
     expect(`${code} ${code === 0 ? '' : stdout}`).toBe('0 ');

@@ -99,7 +99,7 @@ describe('the API server, by docs/operations.md', () => {
   });
 
   it('takes the NetworkPolicy', async () => {
-    const { code, stderr } = await plane.kubectl(['create', '--dry-run=server', '-f', '-'], {
+    const { code, stderr } = await plane.kubectl(['apply', '--dry-run=server', '-f', '-'], {
       stdin: yamlOf('NetworkPolicy'),
     });
     expect([code, stderr]).toEqual([0, '']);
