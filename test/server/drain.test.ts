@@ -42,8 +42,9 @@ describe('drain', () => {
     };
     const clients = Array.from({ length: 8 }, client);
     await eventually('requests flow', () => replies.length > 50);
-    const drained = target.server.drain({ shutdownDelayMs: 250, shutdownTimeoutMs: 5_000 });
-    await eventually('requests flow while draining', () => replies.filter(({ draining }) => draining).length > 50);
+    // Each of these opens a connection, so a busy machine makes few in a second.
+    const drained = target.server.drain({ shutdownDelayMs: 2_000, shutdownTimeoutMs: 5_000 });
+    await eventually('requests flow while draining', () => replies.filter(({ draining }) => draining).length > 20);
     // As endpoints do: the clients go elsewhere before the listener closes.
     going = false;
     await Promise.all(clients);
