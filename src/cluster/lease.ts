@@ -148,6 +148,18 @@ export function createLease(options: LeaseOptions): Lease {
   };
 }
 
+const releasePatienceMs = 2_000;
+
+/** What a replica that ends does with a Lease that it surely holds. @param onFailure told why another must wait until it has run out. */
+export async function releaseAtEnd(lease: Lease, onFailure: (error: string) => void): Promise<void> {
+  if (!lease.isHeld()) return;
+  try {
+    await lease.release(AbortSignal.timeout(releasePatienceMs));
+  } catch (error) {
+    onFailure(String(error));
+  }
+}
+
 function readLease(value: unknown): Seen {
   const object = readObject(value, 'Lease');
   const metadata = readObject(field(object, 'metadata'), 'Lease.metadata');

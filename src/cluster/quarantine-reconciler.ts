@@ -5,7 +5,7 @@ import { readNode } from '../policy/model/read-node.ts';
 import type { NodeSource } from '../policy/model/snapshot.ts';
 import { isQuarantineOn, marksOf, sameMarks } from '../policy/quarantine.ts';
 import { type ApiClient, ApiError } from './api-client.ts';
-import type { Lease, LeaseState } from './lease.ts';
+import { type Lease, type LeaseState, releaseAtEnd } from './lease.ts';
 import { createDutyJudge, type Terms, violationsOf } from './mark-duties.ts';
 import { createTruce } from './truce.ts';
 
@@ -51,7 +51,6 @@ const patienceMs = 10_000;
 const writingMs = 5_000;
 /** One node that does not answer must not take the time of the others. */
 const nodePatienceMs = 3_000;
-const releasePatienceMs = 2_000;
 
 export function startQuarantineReconciler(options: ReconcilerOptions): Reconciler {
   const { lease, nodes, policy, log, now, sleep, intervalMs = defaultIntervalMs } = options;
@@ -199,12 +198,9 @@ export function startQuarantineReconciler(options: ReconcilerOptions): Reconcile
     async stop() {
       ending.abort();
       await running;
-      if (!lease.isHeld()) return;
-      try {
-        await lease.release(AbortSignal.timeout(releasePatienceMs));
-      } catch (error) {
-        log('warn', 'the Lease was not let go of: another replica leads once it has run out', { error: String(error) });
-      }
+      await releaseAtEnd(lease, (error) =>
+        log('warn', 'the Lease was not let go of: another replica leads once it has run out', { error }),
+      );
     },
   };
 }

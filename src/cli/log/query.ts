@@ -121,11 +121,10 @@ export async function queryLog(args: readonly string[], io: CliIo): Promise<numb
 /** @throws UsageError for a filter that no record can meet. */
 function refuseSlips(parsed: ParsedFlags): void {
   const kind = parsed.string('kind') ?? 'AdmissionRecord';
-  const idle =
-    ofDecisions.find((name) => parsed.string(name) !== undefined) ??
-    ((parsed.boolean('exempted') && 'exempted') ||
-      (parsed.string('caller-verified') !== undefined && 'caller-verified'));
-  if (kind !== 'AdmissionRecord' && idle)
+  const idle = parsed.boolean('exempted')
+    ? 'exempted'
+    : [...ofDecisions, 'caller-verified'].find((name) => parsed.string(name) !== undefined);
+  if (kind !== 'AdmissionRecord' && idle !== undefined)
     throw new UsageError(`--${idle} is about decisions, which no ${kind} is: leave one of the two out`);
   for (const [name, known] of Object.entries(values)) {
     const given = parsed.string(name);

@@ -1,5 +1,5 @@
 import type { ApiClient } from '../../cluster/api-client.ts';
-import { createLease, type Lease } from '../../cluster/lease.ts';
+import { createLease, type Lease, releaseAtEnd } from '../../cluster/lease.ts';
 import { readLiveInstallation } from '../../cluster/live-installation.ts';
 import type { Log } from '../../config/watch-files.ts';
 import { certificatesLeaseName, productName, tlsSecretName } from '../../manifests/objects.ts';
@@ -38,7 +38,6 @@ const leaseDurationMs = 15_000;
 const intervalMs = 2_000;
 const waitingIntervalMs = 500;
 const patienceMs = 10_000;
-const releasePatienceMs = 2_000;
 
 /**
  * Certificates without any other component: one replica, which holds a Lease, keeps a CA and a serving certificate in two Secrets and the CA in
@@ -153,14 +152,9 @@ export function startOwnCertificates(options: OwnCertificatesOptions): OwnCertif
     async stop() {
       ending.abort();
       await running;
-      if (!lease.isHeld()) return;
-      try {
-        await lease.release(AbortSignal.timeout(releasePatienceMs));
-      } catch (error) {
-        log('warn', 'the Lease was not let go of: another replica writes once it has run out', {
-          error: String(error),
-        });
-      }
+      await releaseAtEnd(lease, (error) =>
+        log('warn', 'the Lease was not let go of: another replica writes once it has run out', { error }),
+      );
     },
   };
 }
