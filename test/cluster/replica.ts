@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { AdmissionRecord, AuditLine } from '../../src/audit/line.ts';
+import { recordHash } from '../support/record-hash.ts';
 import { jsonLines, type Processes, tail } from './processes.ts';
 import { eventually } from './wait.ts';
 
@@ -72,7 +72,7 @@ export function createReplica(processes: Processes, { name, host, command, args,
         readFileSync(auditFile, 'utf8')
           .trimEnd()
           .split('\n')
-          .map((line): [string, AuditLine] => [createHash('sha256').update(line).digest('hex'), JSON.parse(line)])
+          .map((line): [string, AuditLine] => [recordHash(line), JSON.parse(line)])
           .filter((entry): entry is [string, AdmissionRecord] => isDecision(entry[1])),
       ),
     port: () => admissionPort,

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
@@ -8,6 +7,7 @@ import { type Installation, install, startCluster } from '../cluster/installatio
 import { eventually } from '../cluster/wait.ts';
 import { type Outcome, runCli } from '../support/cli.ts';
 import { fixtureNode, type KubeObject } from '../support/fixtures.ts';
+import { recordHash, recordHashesIn } from '../support/record-hash.ts';
 import { kubeletPolicy } from './support/policy.ts';
 
 /* The webhook's own log held against the API server's: what each of them knows, and what somebody did to ours. */
@@ -63,13 +63,7 @@ const verify = (file: string): Promise<Outcome> => runCli(['log', 'verify', file
 
 /** Hashes of records that the API server's log names. */
 const namedHashes = (): ReadonlySet<string> =>
-  new Set(
-    plane.auditEvents().flatMap(({ annotations }) =>
-      Object.entries(Object(annotations))
-        .filter(([key]) => key.endsWith('.osmo-admission/record-hash'))
-        .map(([, hash]) => String(hash)),
-    ),
-  );
+  new Set(plane.auditEvents().flatMap(({ annotations }) => recordHashesIn(annotations).map(({ hash }) => hash)));
 
 /** The server answers before it writes: until each call that the API server knows stands in our log. */
 async function bothWritten(): Promise<void> {
@@ -136,7 +130,7 @@ describe('log reconcile', () => {
     const { ours, theirs } = copies('cut', (lines) =>
       lines.slice(
         0,
-        lines.findLastIndex((line) => named.has(createHash('sha256').update(line).digest('hex'))),
+        lines.findLastIndex((line) => named.has(recordHash(line))),
       ),
     );
     const { code, report } = await reconcile({ ours, theirs });

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type ControlPlane, runCommand } from '../cluster/control-plane.ts';
-import { probe, root, startCluster, webhookName } from '../cluster/installation.ts';
+import { root, startCluster, untilCalled, webhookName } from '../cluster/installation.ts';
 import {
   caSecret,
   certificatesLease,
@@ -39,7 +39,7 @@ const errors = (): readonly unknown[] =>
 describe('an installation without cert-manager and without caBundle', () => {
   it('two replicas that start at the same moment make one CA and one certificate, and the API server calls them', async () => {
     await Promise.all(webhook.replicas.map((replica) => replica.startServer()));
-    await eventually('the API server calls them', async () => (await probe(plane)).includes('denied the request'));
+    await untilCalled(plane);
     await seen.untilServed();
     const [authority, leaf] = [await seen.certificateIn(caSecret), await seen.certificateIn(tlsSecret)];
     expect(authority !== undefined && leaf?.verify(authority.publicKey)).toBe(true);
@@ -82,7 +82,7 @@ describe('caBundle', () => {
   it('is set again where the configurations are replaced by others without it', async () => {
     await plane.apply(['replace', '-f', '-'], configurations());
     await seen.untilBundled(1);
-    await eventually('the API server calls them', async () => (await probe(plane)).includes('denied the request'));
+    await untilCalled(plane);
   });
 
   it('stays where they are applied again by kubectl', async () => {

@@ -6,6 +6,7 @@ import { type Installation, install, startCluster } from '../cluster/installatio
 import { eventually } from '../cluster/wait.ts';
 import { clusterNodes, type KubeObject, osmoFiles, osmoPod, osmoPods } from '../support/fixtures.ts';
 import { apply } from '../support/json-patch.ts';
+import { recordHashesIn } from '../support/record-hash.ts';
 import { nodeOf } from './support/nodes.ts';
 import { kubeletPolicy } from './support/policy.ts';
 
@@ -245,15 +246,12 @@ describe('while the webhook is away', () => {
 
 describe('the records', () => {
   it('are named by the annotations of the API server’s own audit log, on admitted and denied requests alike, and all are found in ours', async () => {
-    const named = plane.auditEvents().flatMap(({ annotations }) => {
-      const entries: readonly [string, unknown][] = Object.entries(Object(annotations));
-      return entries
-        .filter(([key]) => key.endsWith('.osmo-admission/record-hash'))
-        .map(([key, hash]) => ({
-          hash: String(hash),
-          decision: Object(annotations)[key.replace('/record-hash', '/decision')],
-        }));
-    });
+    const named = plane.auditEvents().flatMap(({ annotations }) =>
+      recordHashesIn(annotations).map(({ webhook: name, hash }) => ({
+        hash,
+        decision: Object(annotations)[`${name}.osmo-admission/decision`],
+      })),
+    );
     for (const decision of ['allow', 'deny']) {
       expect(named.filter((entry) => entry.decision === decision).length).toBeGreaterThan(5);
     }

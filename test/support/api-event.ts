@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { recordHash } from './record-hash.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: an event as JSON.
 type Json = any;
@@ -21,7 +21,6 @@ export function failedEventOf(line: string, how: 'open' | 'refused', over: objec
 /** The API server's event, at level Metadata, of the request that a line of ours is the record of. */
 export function apiEventOf(line: string, over: object = {}): Json {
   const { time, user, verb, objectRef, phase } = JSON.parse(line);
-  const hash = createHash('sha256').update(line).digest('hex');
   return {
     ...{
       kind: 'Event',
@@ -31,7 +30,7 @@ export function apiEventOf(line: string, over: object = {}): Json {
       auditID: objectRef.name,
     },
     ...{ verb, user, objectRef, responseStatus: { code: 201 }, requestReceivedTimestamp: time, stageTimestamp: time },
-    annotations: { [`pods.${phase}.osmo-admission/record-hash`]: hash },
+    annotations: { [`pods.${phase}.osmo-admission/record-hash`]: recordHash(line) },
     ...over,
   };
 }

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import type { AuditLine } from '../../../../src/audit/line.ts';
 import { type Outcome, runCli } from '../../../support/cli.ts';
+import { recordHash, recordHashesIn } from '../../../support/record-hash.ts';
 
 /* Both logs as a reviewer gets them: copies of files. */
 
@@ -56,10 +56,8 @@ export function linesOf(file: string): readonly OurLine[] {
     .slice(0, text.lastIndexOf('\n') + 1)
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) => ({ file, text: line, hash: sha256(line), value: JSON.parse(line) }));
+    .map((line) => ({ file, text: line, hash: recordHash(line), value: JSON.parse(line) }));
 }
-
-export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 // biome-ignore lint/suspicious/noExplicitAny: events as JSON.
 export type ApiEventObject = any;
@@ -71,17 +69,12 @@ export function eventsOf(file: string): readonly ApiEventObject[] {
     .map((line) => JSON.parse(line));
 }
 
-const hashKey = '.osmo-admission/record-hash';
-
 export function callsOf(event: ApiEventObject): readonly Call[] {
-  return Object.entries<string>(event.annotations ?? {})
-    .filter(([key]) => key.endsWith(hashKey))
-    .map(([key, hash]) => ({
-      auditId: event.auditID,
-      webhook: key.slice(0, -hashKey.length),
-      hash,
-      doneMs: Date.parse(event.stageTimestamp),
-    }));
+  return recordHashesIn(event.annotations).map((named) => ({
+    auditId: event.auditID,
+    ...named,
+    doneMs: Date.parse(event.stageTimestamp),
+  }));
 }
 
 /** Webhooks of ours that the API server went on without. */

@@ -4,8 +4,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { noHash } from '../../../../src/audit/line.ts';
 import { newSigningKey } from '../../../support/audit-log.ts';
 import { flipped, placesOf } from '../../../support/json-places.ts';
+import { recordHash } from '../../../support/record-hash.ts';
 import { changed, relinked, resigned } from './forgery.ts';
-import { callsOf, eventsOf, linesOf, type Reported, reconcile, sha256, verify } from './logs.ts';
+import { callsOf, eventsOf, linesOf, type Reported, reconcile, verify } from './logs.ts';
 import type { ProofRun } from './run.ts';
 
 /** What there is to tamper with, and the key that was kept elsewhere. */
@@ -92,7 +93,7 @@ export function describeTampering(evidence: () => Evidence, timeoutMs: number): 
       const inTime = lines.filter((line) => JSON.parse(line).time <= run.quiet);
       const known = new Set(eventsOf(run.theirs).flatMap((event) => callsOf(event).map(({ hash }) => hash)));
       // The last one may be of a further call of an update, whose hash the API server does not keep.
-      calm = inTime.slice(0, inTime.findLastIndex((line) => isRecord(line) && known.has(sha256(line))) + 1);
+      calm = inTime.slice(0, inTime.findLastIndex((line) => isRecord(line) && known.has(recordHash(line))) + 1);
     });
 
     it('is nothing at first', async () => {
@@ -138,9 +139,9 @@ export function describeTampering(evidence: () => Evidence, timeoutMs: number): 
       // Of the API server's log the one event: reading all of it for each place takes long.
       const theirs = `${put('')}.api`;
       const event = eventsOf(evidence().run.theirs).find((each) =>
-        callsOf(each).some(({ hash }) => hash === sha256(last)),
+        callsOf(each).some(({ hash }) => hash === recordHash(last)),
       );
-      const own = Object.entries(event.annotations).filter(([, value]) => value === sha256(last));
+      const own = Object.entries(event.annotations).filter(([, value]) => value === recordHash(last));
       writeFileSync(theirs, `${JSON.stringify({ ...event, annotations: Object.fromEntries(own) })}\n`);
       expect(namedBy(await reconcile({ ours: [put(textOf([first, last]))], theirs }))).toBe('');
       const found = { verify: 0, reconcile: 0 };
@@ -246,7 +247,7 @@ export function describeTampering(evidence: () => Evidence, timeoutMs: number): 
           .flatMap(callsOf)
           .map(({ hash }) => hash),
       );
-      const lost = calm.slice(-20).filter((line) => theirs.has(sha256(line)));
+      const lost = calm.slice(-20).filter((line) => theirs.has(recordHash(line)));
       // The record of an update's further call, which no event names, may be taken for one of those that are gone.
       const said = await named(calm.slice(0, -20));
       expect(said).toMatch(/^missing \d+(, differs \d+)?$/);

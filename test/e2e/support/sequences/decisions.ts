@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AuditRecord } from '../../../../src/policy/model/record.ts';
+import { recordHash, recordHashesIn } from '../../../support/record-hash.ts';
 
 /* Which decision of ours belongs to which request, by the two audit logs. They grow to tens of megabytes, so each line is read once. */
 
@@ -39,9 +39,7 @@ export function createDecisions(folder: string): Decisions {
     const { objectRef, user, impersonatedUser, ...event } = JSON.parse(line);
     if (objectRef?.resource !== 'pods' && objectRef?.resource !== 'bindings') return;
     const key = `${objectRef.namespace}/${objectRef.name}`;
-    const hash = Object.entries<string>(event.annotations ?? {}).find(([name]) =>
-      name.endsWith('.validate.osmo-admission/record-hash'),
-    );
+    const named = recordHashesIn(event.annotations).find(({ webhook }) => webhook.endsWith('.validate'));
     const list = writes.get(key) ?? [];
     list.push({
       user: (impersonatedUser ?? user).username,
@@ -50,7 +48,7 @@ export function createDecisions(folder: string): Decisions {
       code: event.responseStatus?.code ?? 0,
       received: event.requestReceivedTimestamp,
       answered: event.stageTimestamp,
-      recordHash: hash?.[1],
+      recordHash: named?.hash,
     });
     writes.set(key, list);
   });
@@ -58,7 +56,7 @@ export function createDecisions(folder: string): Decisions {
     const record: AuditRecord = JSON.parse(line);
     // Policies, checkpoints and the like stand in the log, too.
     if (record.kind !== 'AdmissionRecord') return;
-    records.set(createHash('sha256').update(line).digest('hex'), record);
+    records.set(recordHash(line), record);
     indexVersion = Math.max(indexVersion, Number(record.nodes.resourceVersion));
     policyDigest = record.policyDigest;
   });
