@@ -1,6 +1,7 @@
 import { field, isObject, ShapeError, typeName } from '../policy/model/read.ts';
 import { readRequest } from '../policy/model/read-request.ts';
 import type { AdmissionRequest } from '../policy/model/request.ts';
+import { checkBounds } from './json-bounds.ts';
 
 export const reviewApiVersion = 'admission.k8s.io/v1';
 
@@ -35,6 +36,7 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
 
 function parseJson(body: Uint8Array): unknown {
   if (body.length === 0) throw new ShapeError('', 'is empty, must be an AdmissionReview');
+  checkBounds(body);
   let text: string;
   try {
     text = decoder.decode(body);

@@ -29,8 +29,8 @@ export const priorityClassName = 'system-cluster-critical';
 /** The drain's delay (10 s) and timeout (30 s), and some time to end. */
 export const terminationGracePeriodSeconds = 45;
 
-/** An idle server takes 95 MiB with a few nodes and 130 MiB with 5,000. */
-export const resources = { requests: { cpu: '100m', memory: '160Mi' }, limits: { memory: '384Mi' } };
+/** An idle server takes 95 MiB with a few nodes and 130 MiB with 5,000; the largest reviews at once, and the worst bodies, some 460 (test/serve-memory.test.ts). */
+export const resources = { requests: { cpu: '100m', memory: '160Mi' }, limits: { memory: '512Mi' } };
 
 /** Pod Security "restricted". No runAsUser: the image has one, and OpenShift gives one of its own. */
 export const podSecurityContext = { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } };

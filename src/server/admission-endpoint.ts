@@ -3,19 +3,8 @@ import { parseGoDuration } from '../policy/kube/go-duration.ts';
 import type { Answer, ReviewHandler } from '../policy/model/handler.ts';
 import type { Phase } from '../policy/model/request.ts';
 import { type Callers, refusals } from './caller.ts';
-import { createGate, type Gate } from './gate.ts';
+import { createBodyReader, maxBodyBytes } from './read-body.ts';
 import { sendStatus } from './status.ts';
-
-/**
- * A request to the API server is at most 3 MiB, an object that it has stored half of that. It writes `<`, `>`, `&` and control characters
- * into a review as six bytes each, so that object and oldObject take up to 27 MiB: a limit below that would be a way past every webhook
- * with failurePolicy Ignore.
- */
-export const maxBodyBytes = 32 * 1024 * 1024;
-
-/** Bodies above this are read a few at a time, so that the largest ones do not add up; no other request waits for them. */
-const largeBodyBytes = 1024 * 1024;
-const largeBodiesAtOnce = 2;
 
 /** What kube-apiserver waits when a webhook configuration names no timeout. */
 const defaultTimeoutMs = 10_000;
@@ -74,9 +63,7 @@ export function createAdmissionEndpoint({
     });
   };
   const timeoutOf = createTimeoutReader();
-  const gate = createGate(largeBodiesAtOnce);
-  // Where the API server can be told from others, nobody else's half-sent body keeps its reviews waiting.
-  const strangersGate = callers === undefined ? gate : createGate(1);
+  const readBody = createBodyReader();
   return (request, response) => {
     const url = request.url ?? '';
     const phase = phaseOf(url);
@@ -116,9 +103,13 @@ export function createAdmissionEndpoint({
         sendStatus(response, 500, "internal error; see the webhook's log");
     };
     const startedMs = now();
-    readBody(request, problem === undefined ? gate : strangersGate, {
+    // Where the API server cannot be told from others, all are one.
+    readBody(request, callers === undefined || problem === undefined ? 'known' : 'stranger', {
       onTooLarge: tooLarge,
-      onIncomplete: onClientError,
+      onIncomplete: (kind, answerable) =>
+        answerable
+          ? refuse(response, kind, 408, 'the body came so slowly that others had to wait for it', true)
+          : onClientError(kind),
       onBody: (body) => {
         const deadlineMs = timeoutMs - timeoutMarginMs - (now() - startedMs);
         try {
@@ -148,60 +139,6 @@ function createTimeoutReader(): (url: string) => number | undefined {
     last.set(key, answer);
     return answer;
   };
-}
-
-interface BodyCallbacks {
-  readonly onBody: (body: Buffer) => void;
-  readonly onTooLarge: () => void;
-  readonly onIncomplete: (kind: 'aborted' | 'slow') => void;
-}
-
-/** Gathers a body of bounded size. Exactly one of the callbacks is called, once. */
-function readBody(request: IncomingMessage, gate: Gate, { onBody, onTooLarge, onIncomplete }: BodyCallbacks): void {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  let settled = false;
-  let leave = (): void => undefined;
-  const onData = (chunk: Buffer): void => {
-    if (settled) return;
-    length += chunk.length;
-    if (length > maxBodyBytes) {
-      settled = true;
-      onTooLarge();
-      return;
-    }
-    chunks.push(chunk);
-  };
-  request.on('end', () => {
-    if (settled) return;
-    settled = true;
-    const [only] = chunks;
-    onBody(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length));
-    leave();
-  });
-  const stop = (error?: Error & { readonly code?: string }): void => {
-    if (settled) return;
-    settled = true;
-    onIncomplete(error?.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'slow' : 'aborted');
-  };
-  request.on('error', stop);
-  // Kubernetes sends the length of every review; a body without one may be as large as it likes.
-  const large = Number(request.headers['content-length'] ?? maxBodyBytes) > largeBodyBytes;
-  if (!large) {
-    request.on('close', () => stop());
-    request.on('data', onData);
-    return;
-  }
-  // Nothing is read, and so nothing kept, before there is room.
-  const giveUp = gate.enter((go) => {
-    leave = go;
-    request.on('data', onData);
-  });
-  request.on('close', () => {
-    giveUp();
-    stop();
-    leave();
-  });
 }
 
 function send(response: ServerResponse, { status, contentType, body }: Answer): void {

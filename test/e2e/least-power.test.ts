@@ -327,6 +327,8 @@ async function installed(on: On, useMore: () => Promise<void> = async () => unde
 async function cleanUp(): Promise<void> {
   const { code, stderr } = await release.helm('uninstall', webhookName, '--no-hooks', '--wait');
   expect(code, stderr).toBe(0);
+  // helm waits for the workload, not for its pods; what they ask for at their end is refused, and is none of the next installation's.
+  await eventually('the pods have ended', async () => (await plane.api.list(podsOf(namespace))).length === 0);
   await plane.apply(['delete', 'leases,secrets', '--all', '-n', namespace]);
 }
 

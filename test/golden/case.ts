@@ -17,6 +17,8 @@ export interface Case {
     readonly object?: KubeObject;
     /** Changes to it, as JSON Patch. */
     readonly tweak?: readonly Operation[];
+    /** A member of a list, by its path (RFC 6901), that is there so many times more. */
+    readonly repeat?: { readonly path: string; readonly times: number };
   };
   readonly context?: {
     /** Policy file content, apiVersion and kind left out. */
@@ -119,13 +121,23 @@ export function oldObject({ context }: Case): KubeObject | undefined {
 }
 
 function objectOf(input: Case['input']): KubeObject {
-  return tweaked(
+  const object = tweaked(
     input.pod !== undefined
       ? podOf(input.pod)
       : input.node !== undefined
         ? fixtureNode(input.node)
         : (input.object ?? {}),
     input.tweak,
+  );
+  return input.repeat === undefined ? object : repeated(object, input.repeat);
+}
+
+function repeated(object: KubeObject, { path, times }: { readonly path: string; readonly times: number }): KubeObject {
+  let item: unknown = object;
+  for (const segment of path.split('/').slice(1)) item = Reflect.get(Object(item), segment);
+  return tweaked(
+    object,
+    Array.from({ length: times }, () => ({ op: 'add' as const, path: path.replace(/[^/]*$/, '-'), value: item })),
   );
 }
 

@@ -1,7 +1,7 @@
 import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { maxBodyBytes } from '../../src/server/admission-endpoint.ts';
+import { maxBodyBytes } from '../../src/server/read-body.ts';
 import { call, eventually, serverName, startTestServer, type TestServer } from './support.ts';
 
 const deadlines: number[] = [];

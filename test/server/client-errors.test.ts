@@ -2,8 +2,9 @@ import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import supertest from 'supertest';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Answer, ReviewHandler } from '../../src/policy/model/handler.ts';
-import { createAdmissionEndpoint, maxBodyBytes } from '../../src/server/admission-endpoint.ts';
+import { createAdmissionEndpoint } from '../../src/server/admission-endpoint.ts';
 import { createAdmissionListener, createApp } from '../../src/server/app.ts';
+import { maxBodyBytes } from '../../src/server/read-body.ts';
 import { call, eventually, serverName, startTestServer, type TestServer } from './support.ts';
 
 const good: Answer = { status: 200, contentType: 'application/json', body: '{"good":true}' };

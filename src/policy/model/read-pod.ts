@@ -141,11 +141,17 @@ function readTerms(spec: JsonObject, path: string): readonly NodeSelectorTerm[] 
   return readList(terms, `${path}.${termsPath}`).map((entry, i) => readTerm(entry, `${path}.${termsPath}[${i}]`));
 }
 
+const emptyTerm: NodeSelectorTerm = { matchExpressions: [], matchFields: [] };
+
 function readTerm(value: unknown, path: string): NodeSelectorTerm {
   const term = readObject(value, path);
+  const matchExpressions = field(term, 'matchExpressions');
+  const matchFields = field(term, 'matchFields');
+  // The smallest thing that a pod can hold hundreds of thousands of.
+  if (matchExpressions === undefined && matchFields === undefined) return emptyTerm;
   return {
-    matchExpressions: readRequirements(field(term, 'matchExpressions'), `${path}.matchExpressions`),
-    matchFields: readRequirements(field(term, 'matchFields'), `${path}.matchFields`),
+    matchExpressions: readRequirements(matchExpressions, `${path}.matchExpressions`),
+    matchFields: readRequirements(matchFields, `${path}.matchFields`),
   };
 }
 

@@ -19,7 +19,15 @@ export interface Placed {
   readonly conflict: boolean;
   /** Why the profile's selector is left out although the pod does not conflict with it. */
   readonly leftOut: LeftOut | undefined;
+  /** More terms than are patched lack something: nothing is added to any of them. */
+  readonly tooManyTerms: boolean;
 }
+
+/**
+ * Most required node affinity terms that are added to. A patch of each takes 200 bytes and an operation that the API server applies one
+ * after the other: a pod with 40,000 terms would be answered with 23 MB, and keep everybody's reviews waiting.
+ */
+export const maxPatchedTerms = 1_000;
 
 export interface LeftOut {
   readonly why: 'no-node-of-type' | 'offered-elsewhere';
@@ -62,23 +70,25 @@ export function place(
   if (!skipped && selector?.state !== 'conflict') {
     edits.push(...missingTolerations(pod.placement.tolerations, profile.profile.tolerations));
   }
-  edits.push(...missingExpressions(pod.placement, [...expressions, ...clausesOf(policy)]));
+  const missing = missingExpressions(pod.placement, [...expressions, ...clausesOf(policy)]);
+  edits.push(...(missing ?? []));
   return {
     profile,
     edits,
     placement: applyEdits(pod.placement, edits),
     conflict: selector?.state === 'conflict',
     leftOut: selector?.state === 'leave-out' ? selector.leftOut : undefined,
+    tooManyTerms: missing === undefined,
   };
 }
 
-/** What a pod lacks of the exclusion, and nothing else. */
+/** What a pod lacks of the exclusion, and nothing else; nothing where too many terms lack it. */
 export function exclusionEdits(placement: Placement, policy: CompiledPolicy): readonly Edit[] {
-  return missingExpressions(placement, clausesOf(policy));
+  return missingExpressions(placement, clausesOf(policy)) ?? [];
 }
 
 /** The exclusion's clauses: operator nodes, and marked ones while quarantine is on. */
-function clausesOf(policy: CompiledPolicy): readonly Requirement[] {
+export function clausesOf(policy: CompiledPolicy): readonly Requirement[] {
   const exclusion = exclusionOf(policy);
   return [...(exclusion === undefined ? [] : [exclusion]), ...(isQuarantineOn(policy) ? [quarantineClause] : [])];
 }
@@ -145,19 +155,28 @@ function missingTolerations(present: readonly Toleration[], wanted: readonly Tol
   return edits;
 }
 
-/** Expressions that the required node affinity lacks: in every non-empty term, or in an only new term where there is no required affinity. */
-function missingExpressions(placement: Placement, expressions: readonly Requirement[]): readonly Edit[] {
+/**
+ * Expressions that the required node affinity lacks: in every non-empty term, or in an only new term where there is no required affinity.
+ * @returns undefined where more than `maxPatchedTerms` terms lack some.
+ */
+function missingExpressions(placement: Placement, expressions: readonly Requirement[]): readonly Edit[] | undefined {
   if (expressions.length === 0) return [];
   if (placement.terms === undefined) {
     return expressions.map((expression) => ({ edit: 'addTermExpression', term: 'new', expression }));
   }
-  return placement.terms.flatMap((term, index) => {
+  const edits: Edit[] = [];
+  let lacking = 0;
+  for (const [term, present] of placement.terms.entries()) {
     // An empty term matches nothing; an expression in it would make it match.
-    if (isEmptyTerm(term)) return [];
-    return expressions
-      .filter((expression) => !termHas(term, expression))
-      .map((expression): Edit => ({ edit: 'addTermExpression', term: index, expression }));
-  });
+    if (isEmptyTerm(present)) continue;
+    const before = edits.length;
+    for (const expression of expressions) {
+      if (!termHas(present, expression)) edits.push({ edit: 'addTermExpression', term, expression });
+    }
+    if (edits.length > before) lacking += 1;
+    if (lacking > maxPatchedTerms) return undefined;
+  }
+  return edits;
 }
 
 /** The placement that a pod has once the edits are made. */

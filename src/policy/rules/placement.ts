@@ -1,14 +1,16 @@
 import { label } from '../kube/labels.ts';
+import type { Requirement } from '../kube/node-selector.ts';
 import { describeToleration } from '../kube/taint.ts';
 import { clip } from '../kube/text.ts';
 import type { Edit } from '../model/edit.ts';
 import type { Finding } from '../model/finding.ts';
 import type { Workload } from '../model/placement.ts';
 import type { CompiledPolicy } from '../model/policy.ts';
+import { termsPath } from '../model/read-pod.ts';
 import { isTemplate } from '../model/request.ts';
 import type { ClusterView } from '../model/view.ts';
 import { checkProfiles } from '../placement/check-profiles.ts';
-import { exclusionEdits, exclusionOf, type Placed, place } from '../placement/place.ts';
+import { clausesOf, exclusionEdits, exclusionOf, maxPatchedTerms, type Placed, place } from '../placement/place.ts';
 import { claimedClass, platformLabel } from '../placement/profile.ts';
 import { unknownClaims } from '../placement/unknown-claims.ts';
 import { type Contradiction, defineRule, enforcementSchema, nothing, type RuleResult } from '../rule.ts';
@@ -86,6 +88,11 @@ export const placement = defineRule<Settings, Compiled>({
       summary:
         'The pod refers to a resource claim that is not there yet or cannot be read, so it was placed as one that claims no device.',
       fix: 'Create the ResourceClaimTemplate or ResourceClaim before the pod; where it is there, see the line claims of /readyz.',
+    },
+    'too-many-terms': {
+      summary:
+        'More required node affinity terms lack what placement would inject than it adds to, so nothing was added to any.',
+      fix: 'Use fewer terms: one In requirement with many values selects what many terms with one value each do. Or write the expressions that the message names into every term.',
     },
     'not-injected': {
       summary:
@@ -193,6 +200,17 @@ function report(pod: Workload, placed: Placed, policy: CompiledPolicy, view: Clu
       atMost: 'warn',
     });
   }
+  if (placed.tooManyTerms) {
+    const field = `${spec}.${termsPath}`;
+    const clauses = clausesOf(policy).map(describeExpression).join(' and ');
+    findings.push({
+      rule: id,
+      reason: 'too-many-terms',
+      field,
+      message: `${field} has ${pod.placement.terms?.length} terms, more than ${maxPatchedTerms} of which lack what placement injects, so nothing was added to them: use fewer terms (one In with many values instead of many terms), or write ${clauses} into each`,
+      short: `more than ${maxPatchedTerms} node affinity terms to add to`,
+    });
+  }
   if (placed.edits.length > 0) {
     const more = placed.edits.length > maxListedEdits ? `; and ${placed.edits.length - maxListedEdits} more` : '';
     const list = placed.edits.slice(0, maxListedEdits).map(describeEdit).join('; ') + more;
@@ -229,8 +247,12 @@ function describeEdit(edit: Edit): string {
     case 'addToleration':
       return `toleration ${describeToleration(edit.toleration)}`;
     case 'addTermExpression':
-      return `node affinity ${edit.expression.key} ${edit.expression.operator} [${edit.expression.values.join(', ')}]`;
+      return `node affinity ${describeExpression(edit.expression)}`;
     default:
       return edit.edit;
   }
+}
+
+function describeExpression({ key, operator, values }: Requirement): string {
+  return `${key} ${operator} [${values.join(', ')}]`;
 }

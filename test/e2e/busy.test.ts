@@ -1,0 +1,117 @@
+import { connect as connectTcp } from 'node:net';
+import { connect, type TLSSocket } from 'node:tls';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+import { serverName } from '../../scripts/server-process.ts';
+import type { ApiAnswer } from '../cluster/api-client.ts';
+import type { ControlPlane } from '../cluster/control-plane.ts';
+import { type Installation, install, startCluster, webhookName } from '../cluster/installation.ts';
+import { call } from '../server/support.ts';
+import type { KubeObject } from '../support/fixtures.ts';
+import { kubeletPolicy } from './support/policy.ts';
+import { author, harmless, podOf, podsOf, prepareWays, toOps, workflowLabels } from './support/ways.ts';
+
+/*
+ * Somebody keeps the server busy, so that what others send is not judged in time: where failurePolicy is Ignore it would be admitted then.
+ * One server, as it ships, beside the API server on the same machine.
+ */
+
+let plane: ControlPlane;
+let webhook: Installation;
+let ca: string;
+
+beforeAll(async () => {
+  plane = await startCluster(inject('binaries'), ['ops-1']);
+  webhook = await install(plane, { policy: kubeletPolicy() });
+  await prepareWays(plane);
+  const jsonpath = 'jsonpath={.webhooks[0].clientConfig.caBundle}';
+  const { stdout } = await plane.apply(['get', 'validatingwebhookconfiguration', webhookName, '-o', jsonpath]);
+  ca = Buffer.from(stdout, 'base64').toString();
+}, 120_000);
+afterAll(() => plane?.close(), 60_000);
+
+/** A pod with the workflow labels outside workflow namespaces: its webhooks are Ignore, and wait 3 s. */
+const elsewhere = (name: string, spec: object): KubeObject =>
+  podOf(name, spec, { namespace: 'default', labels: workflowLabels });
+
+const create = (object: KubeObject): Promise<ApiAnswer> =>
+  plane.api.send('POST', `${podsOf('default')}?dryRun=All`, object, { as: author });
+
+const idsOf = ({ code, body }: ApiAnswer): string =>
+  `${code} ${[...String(body.message).matchAll(/\(([a-z-]+\/[a-z-]+)\)/g)].map(([, id]) => id).join(' ')}`;
+
+describe('pods of many node selector terms', { timeout: 120_000 }, () => {
+  const terms = (count: number): object => ({
+    affinity: {
+      nodeAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: {
+          nodeSelectorTerms: Array.from({ length: count }, () => ({
+            matchExpressions: [{ key: 'a', operator: 'Exists' }],
+          })),
+        },
+      },
+    },
+  });
+
+  it('are all denied, sixteen at once of 33,000 each, and so is what is sent meanwhile', async () => {
+    const many = Array.from({ length: 16 }, (_, index) => create(elsewhere(`many-${index}`, terms(33_000))));
+    const other = create(elsewhere('other', { tolerations: [toOps] }));
+    expect((await Promise.all(many)).map(idsOf)).toEqual(
+      Array.from({ length: 16 }, () => '403 operator-node-guard/selects placement/too-many-terms'),
+    );
+    expect(idsOf(await other)).toBe('403 operator-node-guard/tolerates');
+  });
+
+  it('are placed up to a thousand', async () => {
+    const { code, body } = await create(elsewhere('thousand', terms(1_000)));
+    expect(code).toBe(201);
+    const { nodeSelectorTerms } = body.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution;
+    expect(nodeSelectorTerms).toHaveLength(1_000);
+    expect(new Set(nodeSelectorTerms.map((term: object) => JSON.stringify(term))).size).toBe(1);
+    expect(JSON.stringify(nodeSelectorTerms[0])).toContain('"operator":"NotIn"');
+  });
+});
+
+describe('bodies that somebody else sends to the port', { timeout: 120_000 }, () => {
+  const sockets: TLSSocket[] = [];
+  afterEach(() => {
+    for (const socket of sockets.splice(0)) socket.destroy();
+  });
+
+  /** Begins bodies and never ends them. */
+  async function begin(count: number, length: number, sent: number): Promise<void> {
+    const head = `POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
+    const bytes = Buffer.concat([Buffer.from(head), Buffer.alloc(sent, ' ')]);
+    for (let index = 0; index < count; index++) {
+      // Pods have addresses of their own.
+      const raw = connectTcp({ host: new URL(webhook.health()).hostname, port: 443, localAddress: '127.0.0.77' });
+      raw.on('error', () => undefined);
+      const socket = connect({ socket: raw, ca, servername: serverName });
+      socket.on('error', () => undefined);
+      sockets.push(socket);
+      await new Promise((resolve) => socket.once('secureConnect', resolve));
+      await new Promise((resolve) => socket.write(bytes, resolve));
+    }
+  }
+
+  const large = (name: string): KubeObject =>
+    elsewhere(name, {
+      tolerations: [toOps, harmless],
+      containers: [{ name: 'c', image: 'i', args: ['<'.repeat(1_000_000)] }],
+    });
+
+  it('keep no large pod from being judged, though many of them are begun and none ended', async () => {
+    await begin(40, 2_000_000, 1);
+    expect(idsOf(await create(large('waits')))).toBe('403 operator-node-guard/tolerates');
+  });
+
+  it('are refused where they hold more than any object', async () => {
+    const { status, body } = await call({
+      host: new URL(webhook.health()).hostname,
+      port: 443,
+      ca,
+      body: `[${'[],'.repeat(11_000_000)}0]`,
+    });
+    expect(`${status} ${body}`).toMatch(/^400 .*holds more than 524288 values/);
+    expect(idsOf(await create(large('after')))).toBe('403 operator-node-guard/tolerates');
+  });
+});
