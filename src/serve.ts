@@ -36,6 +36,7 @@ import {
 import { type ClientVerification, openClientVerification } from './server/client-verification.ts';
 import { type ConfigurationCheck, startConfigurationCheck } from './server/configuration-check.ts';
 import { type Check, createHealthApp } from './server/health.ts';
+import { limitLog } from './server/limited-log.ts';
 import { createMetrics, type Metrics } from './server/metrics.ts';
 import { createNoteKeeper } from './server/note-keeper.ts';
 import { observedEndpoint } from './server/observed-endpoint.ts';
@@ -62,6 +63,9 @@ export interface ServeWorld {
 
 /** Three looks of the reconciler. */
 const leaseDurationMs = 15_000;
+
+/** Lines on requests that are alike, in a minute: whoever reaches the port must not push everything else out of a rotated log. */
+const maxAlikeLines = 20;
 
 /** `osmo-admission serve`: wires everything, runs until a signal, drains. */
 export async function serve(args: readonly string[], io: CliIo, world: ServeWorld): Promise<number> {
@@ -234,12 +238,13 @@ async function judge(
     now,
     monotonic: world.monotonic,
   });
+  const requestLog = limitLog({ log, most: maxAlikeLines, now });
   const handler = createReviewHandler({
-    ...{ admit, rules, observer: metrics, log },
+    ...{ admit, rules, observer: metrics, log: requestLog },
     audit: audit.log,
     monotonic: world.monotonic,
   });
-  const endpoint = observedEndpoint(handler, metrics, log, world.monotonic, clients?.callers);
+  const endpoint = observedEndpoint(handler, metrics, requestLog, world.monotonic, clients?.callers);
   const checks = (): readonly Check[] => [
     policyCheck(policies),
     certificateCheck(certificates.error(), certificates.current().expiresAt, now()),

@@ -37,10 +37,11 @@ function fill(text: string): string {
     )
     .replace(
       /( +)- key: __label__\n( +)operator: Exists\n/g,
-      '$1{{- range $labels }}\n$1- key: {{ . }}\n$2operator: Exists\n$1{{- end }}\n',
+      '$1{{- range $labels }}\n$1- key: {{ . | quote }}\n$2operator: Exists\n$1{{- end }}\n',
     )
     .replaceAll(`["${label}"]`, '{{ toJson $sortedLabels }}')
     .replaceAll(`["","${key}"]`, '{{ toJson $keys }}')
+    .replaceAll(`namespace: ${own}`, 'namespace: {{ $.Release.Namespace | quote }}')
     .replaceAll(own, '{{ $.Release.Namespace }}');
   const left = /.*__[a-z]+__.*/.exec(filled);
   if (left !== null) throw new Error(`the chart cannot say this yet: ${left[0]}`);

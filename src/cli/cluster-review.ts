@@ -145,8 +145,8 @@ function summary({ nodes, pods, unread }: ClusterReview): string {
   const open =
     pods === undefined
       ? 'pods were not looked at (give --kubeconfig)'
-      : `${pods.length} workflow pods without the exclusion`;
-  return `${judged}; ${open}${unread.length > 0 ? `; ${unread.length} objects could not be read` : ''}`;
+      : `${pods.length} workflow ${pods.length === 1 ? 'pod' : 'pods'} without the exclusion`;
+  return `${judged}; ${open}${unread.length > 0 ? `; ${unread.length} ${unread.length === 1 ? 'object' : 'objects'} could not be read` : ''}`;
 }
 
 /** Columns as wide as their widest cell, two spaces apart. */

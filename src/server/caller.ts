@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import type { Log } from '../config/watch-files.ts';
 import { clip } from '../policy/kube/text.ts';
+import { limitLog } from './limited-log.ts';
 
 /** Why a caller is not verified: a few fixed words, for a metric. */
 export type UnverifiedReason = 'none' | 'expired' | 'authority' | 'usage' | 'name';
@@ -48,26 +49,21 @@ export interface Callers {
 /** id-kp-clientAuth (RFC 5280, 4.2.1.12). */
 const clientAuth = '1.3.6.1.5.5.7.3.2';
 
-/** Anybody who reaches the port can make unverified connections; the log tells of one a minute for each reason, the metric counts all. */
-const logIntervalMs = 60_000;
-
 export function createCallers({ allowedNames, required, onUnverified, log, now }: CallersOptions): Callers {
   const verdicts = new WeakMap<object, UnverifiedReason | 'verified'>();
-  const loggedAtMs = new Map<UnverifiedReason, number>();
+  // Anybody who reaches the port can make unverified connections; the metric counts all.
+  const logOne = limitLog({ log, most: 1, now });
   const judge = (socket: TLSSocket): UnverifiedReason | 'verified' => {
     const certificate = socket.getPeerX509Certificate();
     const reason = problemWith(socket, certificate, allowedNames, now());
     if (reason === undefined) return 'verified';
-    if (now() - (loggedAtMs.get(reason) ?? Number.NEGATIVE_INFINITY) >= logIntervalMs) {
-      loggedAtMs.set(reason, now());
-      const name = certificate === undefined ? undefined : commonName(certificate);
-      log('warn', 'a caller is not verified', {
-        reason,
-        address: socket.remoteAddress,
-        ...(name !== undefined && { commonName: clip(name, 64) }),
-        ...(reason === 'authority' && { error: String(socket.authorizationError) }),
-      });
-    }
+    const name = certificate === undefined ? undefined : commonName(certificate);
+    logOne('warn', 'a caller is not verified', {
+      reason,
+      address: socket.remoteAddress,
+      ...(name !== undefined && { commonName: clip(name, 64) }),
+      ...(reason === 'authority' && { error: String(socket.authorizationError) }),
+    });
     return reason;
   };
   return {

@@ -117,7 +117,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   const admissionPort = await listen(admission, options.port, options.host, options.log);
 
-  const health = createHttpServer(options.health);
+  const health = createHttpServer(
+    { headersTimeout: limits.headersTimeoutMs, requestTimeout: limits.requestTimeoutMs, maxHeaderSize: maxHeaderBytes },
+    options.health,
+  );
   let healthPort: number;
   try {
     healthPort = await listen(health, options.healthPort, options.healthHost, options.log);

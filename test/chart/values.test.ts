@@ -530,6 +530,16 @@ describe('uninstalling', () => {
   });
 });
 
+it('a namespace or a label that reads as a number stays text', async () => {
+  const flags = ['--namespace', '123', '--set', 'audit.file.enabled=true', '--set', 'tls.mode=cert-manager'];
+  const objects = await rendered({ policy: { workflowPods: { labels: ['456'] } } }, ...flags);
+  const namespaces = objects.flatMap((object) => at(object, 'metadata', 'namespace') ?? []);
+  expect(namespaces.length).toBeGreaterThan(10);
+  expect(new Set(namespaces)).toEqual(new Set(['123', 'default']));
+  expect(JSON.stringify(objects)).not.toMatch(/:(123|456)\b/);
+  expect(JSON.stringify(objects)).toContain('{"key":"456","operator":"Exists"}');
+});
+
 describe('NOTES.txt', () => {
   const notes = async (switched: object): Promise<string> => {
     const sets = leafSets(switched);
@@ -556,6 +566,20 @@ describe('NOTES.txt', () => {
       'the Secret own is there',
     );
     expect(await notes({ audit: { file: { enabled: true } } })).toContain('statefulset/osmo-admission-webhook');
+  });
+
+  it('says which values a TLS mode does not use', async () => {
+    const unused = 'Not used by this mode: ';
+    expect(await notes({ tls: { secretName: 'own', caBundle: pem } })).toContain(
+      `${unused}tls.secretName and tls.caBundle. Set tls.mode`,
+    );
+    expect(await notes({ tls: { issuerRef: { name: 'ours' } } })).toContain(`${unused}tls.issuerRef. Set tls.mode`);
+    for (const tls of [
+      {},
+      { mode: 'cert-manager', issuerRef: { name: 'ours' } },
+      { mode: 'secret', secretName: 'own', caBundle: pem },
+    ])
+      expect(await notes({ tls })).not.toContain(unused);
   });
 });
 

@@ -167,7 +167,7 @@ describe('a review of a cluster by its kubeconfig', () => {
     const { code, stdout } = await review(['--kubeconfig', kubeconfig]);
     expect(code).toBe(0);
     expect(lines(stdout)).toContain('osmo-workflows | bare | Running | compute-1');
-    expect(stdout).toContain('1 workflow pods without the exclusion');
+    expect(stdout).toContain('1 workflow pod without the exclusion');
     expect(asked).toEqual([
       '/api/v1/namespaces/osmo-workflows/pods status.phase!=Succeeded,status.phase!=Failed null',
       '/api/v1/pods status.phase!=Succeeded,status.phase!=Failed,metadata.namespace!=osmo-workflows osmo.workflow_uuid,osmo.task_uuid',
