@@ -10,6 +10,7 @@ import { isObject } from '../src/policy/model/read.ts';
 import { workloads } from '../src/policy/model/read-request.ts';
 import { changeTexts } from '../src/policy/node-changes.ts';
 import type { BoundRule, JsonSchema } from '../src/policy/rule.ts';
+import { tooLargeReason, tooLargeText } from '../src/policy/too-large.ts';
 import { chartFiles } from './chart/files.ts';
 
 /**
@@ -112,6 +113,14 @@ If you write workflows and do not know Kubernetes: an OSMO task runs as a *pod*.
 *taints*, it ignores). OSMO writes them from the platform and the pod template of your pool, so a message about \`spec.…\` is mended there: in the pool's pod template, or by whoever runs the pool. A pod that is denied ends its whole group (\`FAILED_SERVER_ERROR\`), and the message reaches you with it.
 
 ${sections.join('\n')}
+## Any rule
+
+### \`<rule>/${tooLargeReason}\`
+
+${tooLargeText.summary}
+
+**What to do:** ${tooLargeText.fix}
+
 ## Reports of nodes
 
 What the watch tells of a node that changes without a request that is judged (log, \`osmo_admission_node_reports_total{reason}\`, Event on the Node; see [operations.md](operations.md)). A reason of \`node-conformance\` means what it means there; the others:

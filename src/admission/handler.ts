@@ -2,7 +2,7 @@ import type { Answer, ReviewHandler } from '../policy/model/handler.ts';
 import type { AdmissionObserver } from '../policy/model/observer.ts';
 import { ShapeError } from '../policy/model/read.ts';
 import type { AuditSink } from '../policy/model/record.ts';
-import { type AdmissionRequest, baseOf, type Phase } from '../policy/model/request.ts';
+import { baseOf, type Phase } from '../policy/model/request.ts';
 import type { BoundRule } from '../policy/rule.ts';
 import type { Admission, Admit } from './admit.ts';
 import { reviewAnswer, statusAnswer } from './response.ts';
@@ -42,23 +42,21 @@ export function createReviewHandler(options: HandlerOptions): ReviewHandler {
       return statusAnswer(500, `the audit record could not be written: ${why}`);
     });
   };
-  const fault = (phase: Phase, request: AdmissionRequest | undefined, error: unknown): Answer => {
+  const fault = (phase: Phase, uid: string | undefined, error: unknown): Answer => {
     observer.failed('internal');
     log('error', 'internal error', {
       phase,
-      uid: request?.uid,
+      uid,
       error: error instanceof Error ? error.stack : String(error),
     });
-    return statusAnswer(
-      500,
-      `internal error while judging request ${request?.uid ?? '(unread)'}; see the webhook's log`,
-    );
+    return statusAnswer(500, `internal error while judging request ${uid ?? '(unread)'}; see the webhook's log`);
   };
 
   return (phase, body, deadlineMs, callerVerified) => {
-    let request: AdmissionRequest | undefined;
+    let uid: string | undefined;
     try {
-      request = parseReview(body);
+      const request = parseReview(body);
+      uid = request.uid;
       const { group, resource } = request.resource;
       if (!resources.has(`${group}/${resource}`)) {
         throw new ShapeError(
@@ -71,14 +69,14 @@ export function createReviewHandler(options: HandlerOptions): ReviewHandler {
       if (!(admission instanceof Promise)) return settle(admission, deadlineMs);
       return admission
         .then((later) => settle(later, deadlineMs - (monotonic() - startedMs)))
-        .catch((error: unknown) => fault(phase, request, error));
+        .catch((error: unknown) => fault(phase, uid, error));
     } catch (error) {
       if (error instanceof ShapeError) {
         observer.failed('malformed');
         log('warn', 'review refused', { phase, error: error.message });
         return statusAnswer(400, error.message);
       }
-      return fault(phase, request, error);
+      return fault(phase, uid, error);
     }
   };
 }

@@ -1,8 +1,6 @@
-import { ShapeError } from '../policy/model/read.ts';
-
 /**
- * Most values that a review may hold. An object is stored as at most 1.5 MiB, so that more than half a million would take three bytes
- * each: lists of nothing. Parsed, a body of the largest size could take a gigabyte, and one of so many values some 150 MiB.
+ * Most values that a review may hold. Parsed, a body of the largest size could take a gigabyte, and one of so many values some 150 MiB. An
+ * API server can send more, of objects that hold lists of nothing: those are denied, not left to failurePolicy.
  */
 export const maxValues = 512 * 1024;
 
@@ -23,10 +21,10 @@ const space = 0x20;
 
 /**
  * Counts what a JSON document holds before it is parsed: exact for JSON, and of no meaning for anything else, which does not parse.
- * @throws ShapeError where that is more than a review has.
+ * @returns in which way that is more than is parsed; undefined where it is not.
  */
-export function checkBounds(body: Uint8Array): void {
-  if (body.length < leastBytes) return;
+export function excessOf(body: Uint8Array): string | undefined {
+  if (body.length < leastBytes) return undefined;
   let values = 1;
   let depth = 0;
   let before = 0;
@@ -42,13 +40,40 @@ export function checkBounds(body: Uint8Array): void {
       depth -= 1;
     } else if (byte === openList || byte === openObject) {
       depth += 1;
-      if (depth > maxDepth) throw new ShapeError('', `nests deeper than ${maxDepth}, which no object of the API does`);
+      if (depth > maxDepth) return `nests deeper than ${maxDepth}`;
     }
-    if (values > maxValues) {
-      throw new ShapeError('', `holds more than ${maxValues} values, which no object of the API does`);
-    }
+    if (values > maxValues) return `holds more than ${maxValues} values`;
     before = byte;
   }
+  return undefined;
+}
+
+/**
+ * The part of a review that stands before its object, as JSON: an API server writes who asks for what first. Undefined where there is no
+ * object, or it is not in these bytes.
+ */
+export function beforeObject(body: Uint8Array): Uint8Array | undefined {
+  let depth = 0;
+  for (let at = 0; at < body.length; at++) {
+    const byte = body[at] ?? 0;
+    if (byte === quote) {
+      const end = endOfString(body, at);
+      // A member of `request`: no text is taken for a key, since quotes in it are escaped.
+      if (depth === 2 && matches(body, at, end)) return body.subarray(0, at);
+      at = end;
+    } else if (byte === openList || byte === openObject) {
+      depth += 1;
+    } else if (byte === closeList || byte === closeObject) {
+      depth -= 1;
+    }
+  }
+  return undefined;
+}
+
+const objectKey = Buffer.from('"object":');
+
+function matches(body: Uint8Array, start: number, end: number): boolean {
+  return end - start === objectKey.length - 2 && objectKey.equals(body.subarray(start, end + 2));
 }
 
 /** Index of the quote that ends the string which begins at `start`; the length where none does. */

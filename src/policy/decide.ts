@@ -26,7 +26,7 @@ export interface Decision {
 export function decide(
   phase: Phase,
   request: AdmissionRequest,
-  subject: Subject,
+  subject: Subject | undefined,
   found: readonly Finding[],
   notes: readonly string[],
   policy: CompiledPolicy,
@@ -56,13 +56,13 @@ export function idOf({ rule, reason }: Finding): string {
  * 403 Forbidden, a finding a line. A node that registers: 422 UnprocessableEntity in ONE line, because a kubelet hides the text of a
  * Forbidden and logs `err=<` where a line breaks.
  */
-function denialOf(request: AdmissionRequest, subject: Subject, findings: readonly Finding[]): Denial {
+function denialOf(request: AdmissionRequest, subject: Subject | undefined, findings: readonly Finding[]): Denial {
   const texts = findings.map((finding) => `${finding.message} ${idOf(finding)}`);
-  if (subject.kind === 'node' && request.operation === 'CREATE') {
+  if (request.kind === 'Node' && request.operation === 'CREATE') {
     return { code: 422, reason: 'UnprocessableEntity', message: texts.join('; ') };
   }
   if (texts.length === 1) return { code: 403, reason: 'Forbidden', message: texts[0] ?? '' };
-  const own = nameOf(subject);
+  const own = subject === undefined ? '' : nameOf(subject);
   const who = clip(own === '' ? request.name : own, 253);
   const lines = texts.map((text) => `\n- ${text}`).join('');
   return {

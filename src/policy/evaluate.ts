@@ -10,6 +10,7 @@ import { type AdmissionRequest, type Phase, pathOf, type Subject } from './model
 import { type Lookups, podKey } from './model/snapshot.ts';
 import type { ClusterView } from './model/view.ts';
 import type { BoundRule, Need } from './rule.ts';
+import { tooLarge } from './too-large.ts';
 
 export interface EvaluateInput {
   readonly phase: Phase;
@@ -48,13 +49,15 @@ const unjudged: Preparation = { judges: [], exemptions: [], needs: [] };
 export function prepare(input: Omit<EvaluateInput, 'view'>, rules: readonly BoundRule[]): Preparation {
   const { phase, request, policy, lookups, nowMs, notes } = input;
   const { subject } = request;
+  const isRead = (rule: BoundRule): boolean =>
+    reads(rule, request, phase, policy) && policy.enforcementOf(rule.id, '') !== 'off';
+  if (request.excess !== undefined) return { ...unjudged, judges: rules.filter(isRead) };
   if (subject === undefined) return unjudged;
   const judges: BoundRule[] = [];
   const exemptions: { reason: string; rules: string[] }[] = [];
   const needs: Need[] = [];
   for (const rule of rules) {
-    if (!reads(rule, request, phase, policy) || policy.enforcementOf(rule.id, '') === 'off') continue;
-    if (!rule.judges(subject, policy)) continue;
+    if (!isRead(rule) || !rule.judges(subject, policy)) continue;
     const reason =
       rule.exemptible === false
         ? undefined
@@ -98,7 +101,16 @@ function reads({ on, phases }: BoundRule, request: AdmissionRequest, phase: Phas
 /** Judges one request. Pure: the same input gives the same answer. Never throws on a parsed request. */
 export function evaluate(input: EvaluateInput, { judges, exemptions }: Preparation): Evaluation {
   const { phase, request, policy } = input;
-  const { subject } = request;
+  const { subject, excess } = request;
+  if (excess !== undefined) {
+    const ids = judges.map(({ id }) => id);
+    return {
+      rules: ids,
+      ...decide(phase, request, undefined, tooLarge(ids, excess, policy), [], policy),
+      edits: [],
+      exemptions,
+    };
+  }
   if (subject === undefined) {
     return { rules: [], findings: [], edits: [], exemptions, warnings: [], denial: undefined, undecided: undefined };
   }

@@ -4,7 +4,7 @@ import type { Answer, ReviewHandler } from '../policy/model/handler.ts';
 import type { Phase } from '../policy/model/request.ts';
 import { type Callers, refusals } from './caller.ts';
 import { createBodyReader, maxBodyBytes } from './read-body.ts';
-import { sendStatus } from './status.ts';
+import { sendEarly, sendStatus } from './status.ts';
 
 /** What kube-apiserver waits when a webhook configuration names no timeout. */
 const defaultTimeoutMs = 10_000;
@@ -22,6 +22,7 @@ export type ClientError =
   | 'content-type'
   | 'encoding'
   | 'too-large'
+  | 'length'
   | 'timeout-parameter'
   | 'method'
   | 'unverified';
@@ -55,12 +56,9 @@ export function createAdmissionEndpoint({
   onFault,
   now,
 }: AdmissionEndpointOptions): RequestListener {
-  const refuse = (response: ServerResponse, kind: ClientError, code: number, message: string, close = false): void => {
+  const refuse = (response: ServerResponse, kind: ClientError, code: number, message: string): void => {
     onClientError(kind);
-    sendStatus(response, code, message, {
-      ...(kind === 'method' && { Allow: 'POST' }),
-      ...(close && { Connection: 'close' }),
-    });
+    sendStatus(response, code, message, kind === 'method' ? { Allow: 'POST' } : {});
   };
   const timeoutOf = createTimeoutReader();
   const readBody = createBodyReader();
@@ -86,16 +84,20 @@ export function createAdmissionEndpoint({
     if (timeoutMs === undefined) {
       return refuse(response, 'timeout-parameter', 400, 'the parameter timeout must be a duration such as 10s');
     }
-    // Not kept alive: what is left of the body may be larger than is worth reading.
-    const tooLarge = (): void =>
-      refuse(
+    const given = request.headers['content-length'];
+    if (given === undefined) {
+      return refuse(response, 'length', 411, 'the length of the body must be given: Content-Length');
+    }
+    // Node has checked that it is a number.
+    const length = Number(given);
+    if (length > maxBodyBytes) {
+      return refuse(
         response,
         'too-large',
         413,
         `the body is larger than ${maxBodyBytes} bytes, which no AdmissionReview is`,
-        true,
       );
-    if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) return tooLarge();
+    }
 
     const fail = (error: unknown): void => {
       onFault?.(error);
@@ -104,21 +106,26 @@ export function createAdmissionEndpoint({
     };
     const startedMs = now();
     // Where the API server cannot be told from others, all are one.
-    readBody(request, callers === undefined || problem === undefined ? 'known' : 'stranger', {
-      onTooLarge: tooLarge,
+    readBody(request, length, callers === undefined || problem === undefined ? 'known' : 'stranger', {
       onIncomplete: (kind, answerable) =>
         answerable
-          ? refuse(response, kind, 408, 'the body came so slowly that others had to wait for it', true)
+          ? refuse(response, kind, 408, 'the body came so slowly that others had to wait for it')
           : onClientError(kind),
       onBody: (body) => {
         const deadlineMs = timeoutMs - timeoutMarginMs - (now() - startedMs);
+        // Whoever asked has given up, and what is answered now is for nobody; others wait meanwhile.
+        if (deadlineMs <= 0) {
+          refuse(response, 'slow', 408, 'the body came after the time that the parameter timeout gives');
+          return undefined;
+        }
         try {
-          const answer = handler(phase, body, Math.max(1, deadlineMs), problem === undefined);
-          if (answer instanceof Promise) answer.then((later) => send(response, later)).catch(fail);
-          else send(response, answer);
+          const answer = handler(phase, body, deadlineMs, problem === undefined);
+          if (answer instanceof Promise) return answer.then((later) => send(response, later)).catch(fail);
+          send(response, answer);
         } catch (error) {
           fail(error);
         }
+        return undefined;
       },
     });
   };
@@ -143,7 +150,5 @@ function createTimeoutReader(): (url: string) => number | undefined {
 
 function send(response: ServerResponse, { status, contentType, body }: Answer): void {
   // The client may have hung up while a look-up was under way.
-  if (response.destroyed) return;
-  response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(body) });
-  response.end(body);
+  if (!response.destroyed) sendEarly(response, status, contentType, body);
 }

@@ -12,6 +12,10 @@ export interface PlainHttpGuardOptions {
   /** How long a connection may stay silent before its first byte, in milliseconds. */
   readonly firstByteTimeoutMs: number;
   readonly onPlainHttp: () => void;
+  /** How many connections one address may have: an API server has one for each review under way, some hundreds at most. */
+  readonly maxPerAddress: number;
+  /** Told of each one that is closed for it. */
+  readonly onTooMany: () => void;
 }
 
 /** The connections of a server below HTTP: the ones that Node's own list does not know yet. */
@@ -30,13 +34,25 @@ export function guardPlainHttp(server: Server, options: PlainHttpGuardOptions): 
   const startTls = server.listeners('connection');
   const open = new Set<Socket>();
   const silent = new Set<Socket>();
+  const counts = new Map<string, number>();
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress ?? '';
+    const count = counts.get(address) ?? 0;
+    if (count >= options.maxPerAddress) {
+      options.onTooMany();
+      socket.destroy();
+      return;
+    }
+    counts.set(address, count + 1);
     open.add(socket);
     silent.add(socket);
     socket.once('close', () => {
       open.delete(socket);
       silent.delete(socket);
+      const left = (counts.get(address) ?? 1) - 1;
+      if (left === 0) counts.delete(address);
+      else counts.set(address, left);
     });
     waitForFirstByte(socket, options, () => {
       silent.delete(socket);

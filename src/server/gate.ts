@@ -1,6 +1,9 @@
 /** Somebody who wants in. */
 export interface Visitor {
-  /** Whose it is. Of those who wait, the one of whom fewest are inside goes first, so that nobody keeps the others out by sending many. */
+  /**
+   * Whose it is. Of those who wait, the one of whom fewest are inside goes first, and among equals the one whose source was let in longest
+   * ago: nobody keeps the others out by sending many.
+   */
   readonly source: string;
   onEnter(): void;
   /** It has been inside for too long while others wait; it is outside now. */
@@ -25,9 +28,14 @@ export interface GateOptions {
   readonly room: number;
   /** How long one may be inside without progress, while others wait, in milliseconds. */
   readonly idleMs: number;
-  /** How long one may be inside at all, while others wait, in milliseconds. */
+  /**
+   * How long one may be inside at all while somebody of another source waits, in milliseconds; three times as long while only more of its own
+   * do, for a source that is slow is not helped by cutting off what it has sent already.
+   */
   readonly longestMs: number;
 }
+
+const ownPatience = 3;
 
 /**
  * How often it is looked who must leave, in milliseconds. Time is counted in looks: one that comes late, because this process was busy, is
@@ -45,18 +53,23 @@ interface Inside {
 export function createGate({ room, idleMs, longestMs }: GateOptions): Gate {
   const inside = new Set<Inside>();
   const waiting = new Map<Visitor, (place: Inside) => void>();
+  /** Sources of which some were let in since nobody was there, the last one at the end. */
+  const served = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
 
   const letIn = (): void => {
     while (inside.size < room) {
-      const visitor = fairest(waiting.keys(), inside);
+      const visitor = fairest(waiting.keys(), inside, served);
       if (visitor === undefined) break;
+      served.delete(visitor.source);
+      served.add(visitor.source);
       const place = { visitor, ageMs: 0, idleMs: 0 };
       inside.add(place);
       waiting.get(visitor)?.(place);
       waiting.delete(visitor);
       visitor.onEnter();
     }
+    if (waiting.size + inside.size === 0) served.clear();
     watch();
   };
 
@@ -73,7 +86,9 @@ export function createGate({ room, idleMs, longestMs }: GateOptions): Gate {
     for (const place of inside) {
       place.ageMs += lookMs;
       place.idleMs += lookMs;
-      if (place.ageMs < longestMs && place.idleMs < idleMs) continue;
+      const othersWait = waiting.keys().some(({ source }) => source !== place.visitor.source);
+      const mayStay = place.ageMs < (othersWait ? longestMs : ownPatience * longestMs);
+      if (mayStay && place.idleMs < idleMs) continue;
       inside.delete(place);
       place.visitor.onOverdue();
     }
@@ -100,18 +115,24 @@ export function createGate({ room, idleMs, longestMs }: GateOptions): Gate {
   };
 }
 
-/** The first of those who wait of whose source fewest are inside. */
-function fairest(waiting: Iterable<Visitor>, inside: ReadonlySet<Inside>): Visitor | undefined {
+/** The one of those who wait who goes first, by `Visitor.source`. */
+function fairest(
+  waiting: Iterable<Visitor>,
+  inside: ReadonlySet<Inside>,
+  served: ReadonlySet<string>,
+): Visitor | undefined {
   const counts = new Map<string, number>();
   for (const { visitor } of inside) counts.set(visitor.source, (counts.get(visitor.source) ?? 0) + 1);
+  const turns = new Map([...served].map((source, index) => [source, index + 1]));
   let best: Visitor | undefined;
-  let fewest = Number.POSITIVE_INFINITY;
+  let least = { count: Number.POSITIVE_INFINITY, turn: 0 };
   for (const visitor of waiting) {
     const count = counts.get(visitor.source) ?? 0;
-    if (count >= fewest) continue;
+    const turn = turns.get(visitor.source) ?? 0;
+    if (count > least.count || (count === least.count && turn >= least.turn)) continue;
     best = visitor;
-    fewest = count;
-    if (count === 0) break;
+    least = { count, turn };
+    if (count === 0 && turn === 0) break;
   }
   return best;
 }

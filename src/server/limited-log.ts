@@ -20,7 +20,8 @@ export function limitLog({ log, most, now }: LimitedLogOptions): Log {
     const atMs = now();
     const key = `${message} ${String(fields.reason ?? '')}`;
     const last = minutes.get(key);
-    const isOver = last === undefined || atMs - last.beganMs >= intervalMs;
+    // A clock that is set back must not keep the log silent.
+    const isOver = last === undefined || atMs - last.beganMs >= intervalMs || atMs < last.beganMs;
     const minute = isOver ? { beganMs: atMs, lines: 0, notLogged: 0 } : last;
     minutes.set(key, minute);
     if (minute.lines >= most) {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { createGate, type Visit } from './gate.ts';
+import { createGate, type Gate, type Visit } from './gate.ts';
 
 /**
  * A request to the API server is at most 3 MiB, an object that it has stored half of that. It writes `<`, `>`, `&` and control characters
@@ -10,21 +10,18 @@ export const maxBodyBytes = 32 * 1024 * 1024;
 
 /**
  * How many bodies above a size are read at a time, so that they do not add up; no smaller one waits for them. Nearly all reviews are below
- * the last.
+ * the last. While others wait, a body may stop coming for `idleMs`, and come for `longestMs`: an API server sends it in a fraction of that.
  */
 const classes = [
-  { aboveBytes: 8 * 1024 * 1024, room: 1 },
-  { aboveBytes: 1024 * 1024, room: 2 },
-  { aboveBytes: 64 * 1024, room: 32 },
+  { aboveBytes: 8 * 1024 * 1024, room: 1, idleMs: 500, longestMs: 2_000 },
+  { aboveBytes: 1024 * 1024, room: 2, idleMs: 500, longestMs: 2_000 },
+  // Of these are the reviews for which an API server waits but a second.
+  { aboveBytes: 64 * 1024, room: 32, idleMs: 200, longestMs: 500 },
 ] as const;
 
-/** How long such a body may stop coming, and how long it may come, while others wait: an API server sends one in a fraction of that. */
-const idleMs = 500;
-const longestMs = 2_000;
-
 export interface BodyCallbacks {
-  readonly onBody: (body: Buffer) => void;
-  readonly onTooLarge: () => void;
+  /** @returns what its place is kept for, where that goes on: it may hold all that was read. */
+  readonly onBody: (body: Buffer) => Promise<void> | undefined;
   /** It did not come, or so slowly that others had to wait: `slow` may still be answered, the rest of it is not read. */
   readonly onIncomplete: (kind: 'aborted' | 'slow', answerable: boolean) => void;
 }
@@ -32,39 +29,46 @@ export interface BodyCallbacks {
 /** Whoever is verified waits for nobody who is not. */
 export type Standing = 'known' | 'stranger';
 
-/** Gathers a body of bounded size. Exactly one of the callbacks is called, once. */
-export type BodyReader = (request: IncomingMessage, standing: Standing, callbacks: BodyCallbacks) => void;
+/**
+ * Gathers a body. Exactly one of the callbacks is called, once.
+ * @param length in bytes, as the client says it, at most `maxBodyBytes`; Node lets no more come.
+ */
+export type BodyReader = (
+  request: IncomingMessage,
+  length: number,
+  standing: Standing,
+  callbacks: BodyCallbacks,
+) => void;
 
 export function createBodyReader(): BodyReader {
-  const gates = classes.map(({ aboveBytes, room }) => ({
+  const gates = classes.map(({ aboveBytes, room, ...patience }) => ({
     aboveBytes,
-    known: createGate({ room, idleMs, longestMs }),
-    stranger: createGate({ room: Math.ceil(room / 2), idleMs, longestMs }),
+    known: createGate({ room, ...patience }),
+    stranger: createGate({ room: Math.ceil(room / 2), ...patience }),
   }));
-  return (request, standing, callbacks) => {
-    // Kubernetes sends the length of every review; a body without one may be as large as it likes.
-    const length = lengthOf(request) ?? maxBodyBytes;
+  return (request, length, standing, callbacks) => {
     const gate = gates.find(({ aboveBytes }) => length > aboveBytes)?.[standing];
-    let visit: Visit | undefined;
-    const reading = createReading(request, callbacks, {
-      onChunk: () => visit?.progress(),
-      onEnd: () => visit?.leave(),
-    });
-    if (gate === undefined) return reading.start();
-    // Nothing is read, and so nothing kept, before there is room.
-    const source = request.socket.remoteAddress ?? '';
-    visit = gate.enter({ source, onEnter: reading.start, onOverdue: reading.cutOff });
+    if (gate === undefined) read(request, length, callbacks).start();
+    else readInTurn(request, length, gate, callbacks);
   };
 }
 
-/** Node has checked that it is a number, and that no more comes. */
-function lengthOf({ headers }: IncomingMessage): number | undefined {
-  const length = headers['content-length'];
-  return length === undefined ? undefined : Number(length);
+/** Reads, and so keeps, nothing before there is room. */
+function readInTurn(request: IncomingMessage, bytes: number, gate: Gate, callbacks: BodyCallbacks): void {
+  let visit: Visit | undefined;
+  const reading = read(request, bytes, callbacks, {
+    onChunk: () => visit?.progress(),
+    onEnd: () => visit?.leave(),
+  });
+  const source = request.socket.remoteAddress ?? '';
+  visit = gate.enter({ source, onEnter: reading.start, onOverdue: reading.cutOff });
+  // What Node reads ahead it keeps piece by piece, and a client may send pieces of a byte.
+  if (!reading.hasStarted()) request.socket.pause();
 }
 
 interface Reading {
   start(): void;
+  hasStarted(): boolean;
   cutOff(): void;
 }
 
@@ -74,70 +78,54 @@ interface ReadingListener {
   onEnd(): void;
 }
 
-/** The part of a body that has come. */
-interface Gathered {
-  /** @returns how much has come. */
-  add(chunk: Buffer): number;
-  whole(): Buffer;
-}
-
-/** @param expected bytes; undefined where the client does not say. */
-function createGathered(expected: number | undefined): Gathered {
-  const chunks: Buffer[] = [];
-  let place: Buffer | undefined;
-  let length = 0;
-  return {
-    add(chunk) {
-      // Put where it belongs: the parts and the whole of a large body would take twice as much.
-      if (expected !== undefined && chunk.length < expected) {
-        place ??= Buffer.allocUnsafeSlow(expected);
-        chunk.copy(place, length);
-      } else {
-        chunks.push(chunk);
-      }
-      length += chunk.length;
-      return length;
-    },
-    whole() {
-      const [only] = chunks;
-      return place ?? (chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length));
-    },
-  };
-}
-
-function createReading(
+function read(
   request: IncomingMessage,
-  { onBody, onTooLarge, onIncomplete }: BodyCallbacks,
-  { onChunk, onEnd }: ReadingListener,
+  bytes: number,
+  { onBody, onIncomplete }: BodyCallbacks,
+  { onChunk, onEnd }: ReadingListener = { onChunk: () => undefined, onEnd: () => undefined },
 ): Reading {
-  let gathered: Gathered | undefined;
-  let settled = false;
-  /** Calls back, the first time alone. */
-  const settle = (tell: () => void): void => {
-    if (settled) return;
-    settled = true;
-    gathered = undefined;
-    tell();
+  let state: 'waiting' | 'reading' | 'settled' = 'waiting';
+  let body: Buffer | undefined;
+  let length = 0;
+
+  const done = (): void => {
+    if (state === 'settled') return;
+    state = 'settled';
+    const going = onBody(body ?? Buffer.alloc(0));
+    body = undefined;
+    if (going === undefined) onEnd();
+    else void going.finally(onEnd);
+  };
+  const fail = (kind: 'aborted' | 'slow', answerable: boolean): void => {
+    if (state === 'settled') return;
+    state = 'settled';
+    body = undefined;
+    onIncomplete(kind, answerable);
     onEnd();
   };
   const stop = (error?: Error & { readonly code?: string }): void =>
-    settle(() => onIncomplete(error?.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'slow' : 'aborted', false));
+    fail(error?.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'slow' : 'aborted', false);
 
   request.on('error', stop);
   request.on('close', stop);
-  request.on('end', () => {
-    const body = gathered?.whole();
-    if (body !== undefined) settle(() => onBody(body));
-  });
+  request.on('end', done);
   return {
     start() {
-      gathered = createGathered(lengthOf(request));
+      state = 'reading';
       request.on('data', (chunk: Buffer) => {
-        if (gathered === undefined) return;
-        if (gathered.add(chunk) > maxBodyBytes) settle(onTooLarge);
-        else onChunk();
+        if (state === 'settled') return;
+        // Put where it belongs at once: pieces and the whole would take twice as much.
+        if (body === undefined && chunk.length >= bytes) {
+          body = chunk;
+        } else {
+          body ??= Buffer.allocUnsafeSlow(bytes);
+          chunk.copy(body, length);
+        }
+        length += chunk.length;
+        onChunk();
       });
     },
-    cutOff: () => settle(() => onIncomplete('slow', true)),
+    hasStarted: () => state !== 'waiting',
+    cutOff: () => fail('slow', true),
   };
 }

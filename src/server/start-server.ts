@@ -23,6 +23,8 @@ export interface Limits {
   /** From connection to the end of the TLS handshake. */
   readonly handshakeTimeoutMs: number;
   /** From a request's first byte to the end of its headers. */
+  /** How many connections one address may have. */
+  readonly connectionsPerAddress: number;
   readonly headersTimeoutMs: number;
   /** From a request's first byte to the end of its body. The API server itself gives up after 30 s at most. */
   readonly requestTimeoutMs: number;
@@ -34,6 +36,7 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   handshakeTimeoutMs: 10_000,
+  connectionsPerAddress: 1_000,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   checkIntervalMs: 2_000,
@@ -51,7 +54,7 @@ export interface ServerOptions {
   readonly port: number;
   readonly healthHost: string | undefined;
   readonly healthPort: number;
-  readonly limits?: Limits;
+  readonly limits?: Partial<Limits>;
   readonly log: Log;
   readonly onClientError: (kind: string) => void;
   readonly onTlsError: () => void;
@@ -73,7 +76,8 @@ export interface RunningServer {
 
 /** Listens for admission over TLS and for health in the clear. @throws what listen(2) says, e.g. that a port is in use. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { certificates, clientCa, limits = defaultLimits } = options;
+  const { certificates, clientCa } = options;
+  const limits = { ...defaultLimits, ...options.limits };
   const active = new Set<ServerResponse>();
   let draining = false;
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -106,6 +110,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const connections = guardPlainHttp(admission, {
     firstByteTimeoutMs: limits.handshakeTimeoutMs,
     onPlainHttp: () => options.onClientError('plain-http'),
+    maxPerAddress: limits.connectionsPerAddress,
+    onTooMany: () => options.onClientError('connections'),
   });
   certificates.onChange((pair) => admission.setSecureContext(secure(pair, clientCa?.current())));
   // A new context has new ticket keys: no session that another authority verified is resumed.

@@ -5,10 +5,22 @@ import { serverName } from '../../scripts/server-process.ts';
 import type { ApiAnswer } from '../cluster/api-client.ts';
 import type { ControlPlane } from '../cluster/control-plane.ts';
 import { type Installation, install, startCluster, webhookName } from '../cluster/installation.ts';
+import { eventually } from '../cluster/wait.ts';
 import { call } from '../server/support.ts';
 import type { KubeObject } from '../support/fixtures.ts';
+import { kubeletOf } from './support/nodes.ts';
 import { kubeletPolicy } from './support/policy.ts';
-import { author, harmless, podOf, podsOf, prepareWays, toOps, workflowLabels } from './support/ways.ts';
+import {
+  author,
+  contentTypes,
+  harmless,
+  podOf,
+  podsOf,
+  prepareWays,
+  toOps,
+  unscheduled,
+  workflowLabels,
+} from './support/ways.ts';
 
 /*
  * Somebody keeps the server busy, so that what others send is not judged in time: where failurePolicy is Ignore it would be admitted then.
@@ -111,7 +123,51 @@ describe('bodies that somebody else sends to the port', { timeout: 120_000 }, ()
       ca,
       body: `[${'[],'.repeat(11_000_000)}0]`,
     });
-    expect(`${status} ${body}`).toMatch(/^400 .*holds more than 524288 values/);
+    expect(`${status} ${body}`).toMatch(/^400 .*the document: holds more than 524288 values/);
     expect(idsOf(await create(large('after')))).toBe('403 operator-node-guard/tolerates');
+  });
+});
+
+/*
+ * An object's author chooses its size. What is more than is parsed is denied, since failurePolicy would admit it where that is Ignore.
+ */
+describe('an object that is stored, and whose review is more than is parsed', { timeout: 60_000 }, () => {
+  const nothing = Array.from({ length: 600_000 }, () => '');
+
+  it('is denied where it is a pod: with a command of empty words', async () => {
+    const containers = [{ name: 'c', image: 'i', lifecycle: { preStop: { exec: { command: ['true', ...nothing] } } } }];
+    expect(idsOf(await create(elsewhere('words', { containers, tolerations: [toOps] })))).toMatch(
+      /^403 .*\/too-large$/,
+    );
+    await eventually('the record', () =>
+      webhook
+        .records()
+        .some(
+          ({ decision, objectRef, user }) =>
+            decision === 'deny' && objectRef.name === 'words' && user.username === author.user,
+        ),
+    );
+  });
+
+  it('is denied where it is a Binding', async () => {
+    const name = 'bound';
+    await plane.api.send('POST', podsOf('default'), elsewhere(name, unscheduled));
+    const binding = {
+      ...{ apiVersion: 'v1', kind: 'Binding', metadata: { name, namespace: 'default', finalizers: nothing } },
+      target: { apiVersion: 'v1', kind: 'Node', name: 'ops-1' },
+    };
+    const said = await plane.api.send('POST', `${podsOf('default')}/${name}/binding`, binding);
+    expect(idsOf(said)).toMatch(/^403 .*\/too-large$/);
+  });
+
+  it('is denied where it is a change of a node whose status its kubelet filled before', async () => {
+    const as = kubeletOf('compute-a');
+    const patch = (path: string, change: object): Promise<ApiAnswer> =>
+      plane.api.send('PATCH', path, change, { as, ...contentTypes.merge });
+    const status = { images: [{ names: nothing.slice(0, 300_000) }] };
+    expect((await patch('/api/v1/nodes/compute-a/status', { status })).code).toBe(200);
+    const moved = await patch('/api/v1/nodes/compute-a', { metadata: { labels: { 'node-type': 'operator' } } });
+    expect(idsOf(moved)).toMatch(/^403 .*\/too-large$/);
+    expect((await patch('/api/v1/nodes/compute-a/status', { status: { images: null } })).code).toBe(200);
   });
 });

@@ -3,6 +3,7 @@ import { type ControlPlane, kwokAnnotation } from '../cluster/control-plane.ts';
 import { findImage } from '../cluster/image.ts';
 import { namespace, startCluster } from '../cluster/installation.ts';
 import { type NodeAgent, startNodeAgent } from '../cluster/node-agent/agent.ts';
+import { eventually } from '../cluster/wait.ts';
 import { commandsOf, type DocCommand } from '../support/doc-commands.ts';
 import { clusterNodes } from '../support/fixtures.ts';
 import { createReader, type Reader } from './support/reader.ts';
@@ -69,11 +70,15 @@ describe('docs/install.md, docs/upgrade.md and docs/high-availability.md', { tim
   }
 
   it('leave nothing of it', async () => {
-    const { stdout } = await plane.apply([
-      'get',
-      ...['all,leases,secrets,validatingwebhookconfigurations,mutatingwebhookconfigurations', '-n', namespace],
-      ...['-o', 'name'],
-    ]);
-    expect(stdout).toBe('');
+    const kinds = 'all,leases,secrets,validatingwebhookconfigurations,mutatingwebhookconfigurations';
+    let left = '';
+    // Pods end after what made them is gone.
+    await eventually(
+      () => `nothing is left of it, but ${left}`,
+      async () => {
+        left = (await plane.apply(['get', kinds, '-n', namespace, '-o', 'name'])).stdout;
+        return left === '';
+      },
+    );
   });
 });

@@ -238,7 +238,7 @@ describe(page, { timeout: 180_000 }, () => {
 
   it('a pod that is denied', async () => {
     const symptom = 'Pods are denied';
-    expect(await isDenied()).toBe(true);
+    await eventually('it is denied', isDenied);
     const looked = await follow(symptom);
     expect(looked).toContain('(operator-node-guard/tolerates)');
     expect(looked).toContain('1 denied');

@@ -109,40 +109,24 @@ describe('bad input gets a clear answer, and the next request is served', () => 
     await stillServes();
   });
 
-  it('a MiB too much with a content length', async () => {
-    const { status, body, headers } = await post({
-      body: Buffer.alloc(maxBodyBytes + 1024 * 1024),
-    }).catch((error: Error & { code: string }) => ({ status: error.code, body: '', headers: {} }));
-    // The server answers and closes without reading on; a client that is still writing may see the reset first.
-    if (status === 413) {
-      expect(messageOf(body)).toContain(String(maxBodyBytes));
-      expect(Reflect.get(headers, 'connection')).toBe('close');
-    } else expect(['ECONNRESET', 'EPIPE']).toContain(status);
-    expect(target.clientErrors).toContain('too-large');
-    await stillServes();
-  });
-
-  it('a content length over the limit, before any body', async () => {
+  it('a length over the limit, before any of the body', async () => {
     const answer = await rawTls(
       `POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${maxBodyBytes + 1}\r\n\r\n`,
       false,
     );
     expect(answer).toMatch(/^HTTP\/1\.1 413 /);
     expect(answer).toContain('Connection: close');
+    expect(messageOf(answer.slice(answer.indexOf('{')))).toContain(String(maxBodyBytes));
     await stillServes();
   });
 
-  it('chunks that grow over the limit', async () => {
-    const chunk = 'x'.repeat(1024 * 1024);
-    const chunks = Array.from(
-      { length: maxBodyBytes / chunk.length + 1 },
-      () => `${chunk.length.toString(16)}\r\n${chunk}\r\n`,
-    ).join('');
+  it('no length', async () => {
     const answer = await rawTls(
-      `POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`,
+      'POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n',
       false,
-    ).catch((error: Error) => error.message);
-    expect(answer).toMatch(/413|ECONNRESET|EPIPE/);
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 411 /);
+    expect(messageOf(answer.slice(answer.indexOf('{')))).toContain('Content-Length');
     await stillServes();
   });
 

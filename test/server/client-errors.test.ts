@@ -24,9 +24,9 @@ const startTarget = (timeoutMs: number): Promise<TestServer> =>
       requestTimeoutMs: timeoutMs,
       checkIntervalMs: 20,
     },
-    handler: (phase, body, deadlineMs) => {
+    handler: (phase, body, ...rest) => {
       handled += 1;
-      return handler(phase, body, deadlineMs);
+      return handler(phase, body, ...rest);
     },
   });
 
@@ -136,7 +136,7 @@ describe('a client that goes on sending gets its refusal whole, not a reset', ()
 
   const tooMany = maxBodyBytes / mebibyte.length + 1;
 
-  it('with a MiB too much and a content length', async () => {
+  it('with a MiB too much', async () => {
     for (let round = 0; round < 3; round++) {
       const answer = await call({
         port: target.server.admissionPort,
@@ -151,7 +151,7 @@ describe('a client that goes on sending gets its refusal whole, not a reset', ()
     expect(handled).toBe(0);
   });
 
-  it('with a MiB too much in chunks', async () => {
+  it('that comes in chunks, so that nobody knows how long it is', async () => {
     for (let round = 0; round < 3; round++) {
       const { socket, received } = await open();
       socket.write(`${head}Transfer-Encoding: chunked\r\n\r\n`);
@@ -161,18 +161,17 @@ describe('a client that goes on sending gets its refusal whole, not a reset', ()
         socket.write('\r\n');
       }
       socket.write('0\r\n\r\n');
-      expect(await received).toMatch(/^HTTP\/1\.1 413 [\s\S]*"code":413\}$/);
+      expect(await received).toMatch(/^HTTP\/1\.1 411 [\s\S]*Content-Length[\s\S]*"code":411\}$/);
     }
-    expect(target.clientErrors).toEqual(Array(3).fill('too-large'));
+    expect(target.clientErrors).toEqual(Array(3).fill('length'));
     expect(handled).toBe(0);
   });
 
-  it('with a wrong content type, and keeps the connection for the next request', async () => {
+  it('with a wrong content type, and closes the connection once it has been sent', async () => {
     const { socket, received } = await open();
     socket.write(`${head.replace('application/json', 'text/plain')}Content-Length: ${mebibyte.length}\r\n\r\n`);
     socket.write(mebibyte);
-    socket.write(`${head}Content-Length: 2\r\nConnection: close\r\n\r\n{}`);
-    expect(await received).toMatch(/^HTTP\/1\.1 415 [\s\S]*HTTP\/1\.1 200 [\s\S]*\{"good":true\}$/);
+    expect(await received).toMatch(/^HTTP\/1\.1 415 [\s\S]*Connection: close[\s\S]*"code":415\}$/);
   });
 
   it('but not for ever', async () => {

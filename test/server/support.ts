@@ -58,7 +58,7 @@ export interface TestServer {
 
 export interface TestServerOptions {
   readonly handler?: ReviewHandler;
-  readonly limits?: Limits;
+  readonly limits?: Partial<Limits>;
   readonly checks?: () => readonly Check[];
   /** Asks for client certificates. */
   readonly clients?: {
@@ -183,6 +183,8 @@ export interface CallOptions {
   readonly agent?: Agent;
   /** The client certificate, PEM. */
   readonly client?: { readonly certPem: string; readonly keyPem: string };
+  /** Where it comes from. */
+  readonly localAddress?: string;
 }
 
 /** One HTTPS request whose certificate is checked. */
@@ -197,6 +199,7 @@ export function call({
   headers,
   agent,
   client,
+  localAddress,
 }: CallOptions): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
@@ -208,6 +211,7 @@ export function call({
         path,
         method,
         agent: agent ?? false,
+        ...(localAddress !== undefined && { localAddress }),
         ...(client !== undefined && { cert: client.certPem, key: client.keyPem }),
         headers: { 'Content-Type': 'application/json', ...headers },
       },

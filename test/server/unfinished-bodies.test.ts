@@ -101,3 +101,33 @@ describe('a smaller one is answered', { timeout: 20_000 }, () => {
     expect(target.clientErrors).toEqual([]);
   });
 });
+
+describe('what waits for others', { timeout: 20_000 }, () => {
+  it('and comes when its time is over, is not judged', async () => {
+    const held = [await begin(2 * mebibyte, 1), await begin(2 * mebibyte, 1)];
+    const late = await call({
+      port: target.server.admissionPort,
+      ca: target.ca,
+      path: '/validate?timeout=300ms',
+      body: Buffer.alloc(3 * mebibyte),
+    });
+    expect(late.status).toBe(408);
+    expect(late.body).toContain('after the time that the parameter timeout gives');
+    expect(held.length).toBe(2);
+  });
+});
+
+describe('connections of one address', { timeout: 20_000 }, () => {
+  it('are so many at most; others have their own', async () => {
+    await target.stop();
+    target = await startTestServer({ limits: { connectionsPerAddress: 5 } });
+    for (let count = 0; count < 5; count++) await begin(10, 1);
+    await expect(review(10)).rejects.toThrow();
+    expect(target.clientErrors).toEqual(['connections']);
+    expect((await call({ port: target.server.admissionPort, ca: target.ca, localAddress: '127.0.0.9' })).status).toBe(
+      200,
+    );
+    sockets.pop()?.destroy();
+    await eventually('there is room again', async () => (await review(10).catch(() => 0)) === 200);
+  });
+});

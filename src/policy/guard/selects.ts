@@ -5,7 +5,7 @@ import type { CompiledPolicy } from '../model/policy.ts';
 import { termsPath } from '../model/read-pod.ts';
 import { type ClusterView, isOperatorNode } from '../model/view.ts';
 import { alternativesOf, meetable, openAlternative } from '../placement/constraints.ts';
-import { exclusionOf, maxPatchedTerms } from '../placement/place.ts';
+import { exclusionEdits, exclusionOf, maxPatchedTerms } from '../placement/place.ts';
 import { guardId } from './guard.ts';
 import { reachText } from './reach-text.ts';
 
@@ -42,15 +42,15 @@ function selectsByLabels(pod: Workload, policy: CompiledPolicy, view: ClusterVie
       rule: guardId,
       reason: 'selects',
       field,
-      message: `${field} leaves nodes with ${operatorLabel} open, because the exclusion is missing (${whyMissing(pod)})${reachText(pod, policy, view)}: add the expression {key: ${exclusion.key}, operator: NotIn, values: [${exclusion.values.join(', ')}]} to ${open.term === undefined ? 'a required node affinity term' : 'that term'}`,
+      message: `${field} leaves nodes with ${operatorLabel} open, because the exclusion is missing (${whyMissing(pod, policy)})${reachText(pod, policy, view)}: add the expression {key: ${exclusion.key}, operator: NotIn, values: [${exclusion.values.join(', ')}]} to ${open.term === undefined ? 'a required node affinity term' : 'that term'}`,
       short: `leaves operator nodes open: the exclusion ${exclusion.key} NotIn is missing`,
     },
   ];
 }
 
-function whyMissing({ placement: { terms = [] } }: Workload): string {
-  return terms.length > maxPatchedTerms
-    ? `of ${terms.length} terms placement adds it to at most ${maxPatchedTerms}`
+function whyMissing({ placement }: Workload, policy: CompiledPolicy): string {
+  return exclusionEdits(placement, policy) === undefined
+    ? `more than ${maxPatchedTerms} terms lack it, and placement adds it to none then`
     : 'the mutating webhook did not run, went by another policy a moment ago, or was undone by a later one';
 }
 

@@ -62,6 +62,37 @@ export function resourceOf(
  */
 export function readRequest(value: unknown): AdmissionRequest {
   const request = readObject(value, 'request');
+  const { head, known, kind } = readHead(request);
+  const object = field(request, 'object') ?? undefined;
+  const oldObject = field(request, 'oldObject') ?? undefined;
+  if (object !== undefined) checkObjectKind(readObject(object, 'request.object'), kind, head.kind);
+  const { operation, namespace, name } = head;
+  return {
+    ...head,
+    dryRun: readBoolean(field(request, 'dryRun'), 'request.dryRun'),
+    subject:
+      known === undefined
+        ? undefined
+        : readSubject(known, { resource: pathOf(head), operation, object, oldObject, namespace, name }),
+    object,
+    oldObject,
+  };
+}
+
+/** Reads a `request` up to its object: what an API server writes before it. @throws ShapeError */
+export function readRequestHead(value: unknown, excess: string): AdmissionRequest {
+  const { head } = readHead(readObject(value, 'request'));
+  return { ...head, dryRun: false, subject: undefined, object: undefined, oldObject: undefined, excess };
+}
+
+interface RequestHead {
+  readonly head: Omit<AdmissionRequest, 'dryRun' | 'subject' | 'object' | 'oldObject'>;
+  /** Undefined where no rule reads such requests. */
+  readonly known: Judged | undefined;
+  readonly kind: JsonObject;
+}
+
+function readHead(request: JsonObject): RequestHead {
   const uid = required(request, 'uid');
   const operation = readOperation(required(request, 'operation'));
   const kind = readObject(field(request, 'kind'), 'request.kind');
@@ -71,46 +102,27 @@ export function readRequest(value: unknown): AdmissionRequest {
   const group = readString(field(resource, 'group'), 'request.resource.group') ?? '';
   const subResource = readString(field(request, 'subResource'), 'request.subResource') ?? '';
   const user = readObject(field(request, 'userInfo'), 'request.userInfo');
-  const namespace = readString(field(request, 'namespace'), 'request.namespace') ?? '';
-  const object = field(request, 'object') ?? undefined;
-  const oldObject = field(request, 'oldObject') ?? undefined;
   const path = pathOf({ resource: { group, version: '', resource: resourceName }, subResource });
-  const known = Object.hasOwn(judged, path) ? judged[path] : undefined;
-  if (known !== undefined && known.group === group && known.kind !== kindName) {
+  const found = Object.hasOwn(judged, path) ? judged[path] : undefined;
+  const known = found?.group === group ? found : undefined;
+  if (known !== undefined && known.kind !== kindName) {
     throw new ShapeError('request.kind.kind', `is ${kindName}, but resource ${path} holds ${known.kind} objects`);
   }
-  if (object !== undefined) checkObjectKind(readObject(object, 'request.object'), kind, kindName);
-  return {
+  const version = readString(field(resource, 'version'), 'request.resource.version') ?? '';
+  const head = {
     uid,
     operation,
-    resource: {
-      group,
-      version: readString(field(resource, 'version'), 'request.resource.version') ?? '',
-      resource: resourceName,
-    },
+    resource: { group, version, resource: resourceName },
     subResource,
     kind: kindName,
     name: readString(field(request, 'name'), 'request.name') ?? '',
-    namespace,
+    namespace: readString(field(request, 'namespace'), 'request.namespace') ?? '',
     requester: {
       username: readString(field(user, 'username'), 'request.userInfo.username') ?? '',
       groups: readStringList(field(user, 'groups'), 'request.userInfo.groups'),
     },
-    dryRun: readBoolean(field(request, 'dryRun'), 'request.dryRun'),
-    subject:
-      known !== undefined && known.group === group
-        ? readSubject(known, {
-            resource: path,
-            operation,
-            object,
-            oldObject,
-            namespace,
-            name: readString(field(request, 'name'), 'request.name') ?? '',
-          })
-        : undefined,
-    object,
-    oldObject,
   };
+  return { head, known, kind };
 }
 
 interface SubjectInput {

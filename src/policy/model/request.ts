@@ -24,8 +24,10 @@ export interface AdmissionRequest {
   readonly namespace: string;
   readonly requester: Requester;
   readonly dryRun: boolean;
-  /** What is judged; undefined where no rule reads this resource and operation. */
+  /** What is judged; undefined where no rule reads this resource and operation, and where the object was not read. */
   readonly subject: Subject | undefined;
+  /** Why the object was not read: the review is more than is parsed, and in which way. */
+  readonly excess?: string;
   /** The raw object, which patches must be valid on. Rules do not read it. */
   readonly object: unknown;
   /** The raw object before an UPDATE. */

@@ -19,8 +19,8 @@ export interface Placed {
   readonly conflict: boolean;
   /** Why the profile's selector is left out although the pod does not conflict with it. */
   readonly leftOut: LeftOut | undefined;
-  /** More terms than are patched lack something: nothing is added to any of them. */
-  readonly tooManyTerms: boolean;
+  /** What would be added to each term, where more lack some of it than are patched: nothing is added to any then. */
+  readonly tooManyTerms: readonly Requirement[] | undefined;
 }
 
 /**
@@ -70,7 +70,8 @@ export function place(
   if (!skipped && selector?.state !== 'conflict') {
     edits.push(...missingTolerations(pod.placement.tolerations, profile.profile.tolerations));
   }
-  const missing = missingExpressions(pod.placement, [...expressions, ...clausesOf(policy)]);
+  const wanted = [...expressions, ...clausesOf(policy)];
+  const missing = missingExpressions(pod.placement, wanted);
   edits.push(...(missing ?? []));
   return {
     profile,
@@ -78,13 +79,13 @@ export function place(
     placement: applyEdits(pod.placement, edits),
     conflict: selector?.state === 'conflict',
     leftOut: selector?.state === 'leave-out' ? selector.leftOut : undefined,
-    tooManyTerms: missing === undefined,
+    tooManyTerms: missing === undefined ? wanted : undefined,
   };
 }
 
-/** What a pod lacks of the exclusion, and nothing else; nothing where too many terms lack it. */
-export function exclusionEdits(placement: Placement, policy: CompiledPolicy): readonly Edit[] {
-  return missingExpressions(placement, clausesOf(policy)) ?? [];
+/** What a pod lacks of the exclusion, and nothing else; undefined where more terms lack it than are patched. */
+export function exclusionEdits(placement: Placement, policy: CompiledPolicy): readonly Edit[] | undefined {
+  return missingExpressions(placement, clausesOf(policy));
 }
 
 /** The exclusion's clauses: operator nodes, and marked ones while quarantine is on. */

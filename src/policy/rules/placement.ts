@@ -42,8 +42,8 @@ export const placement = defineRule<Settings, Compiled>({
     'Each workflow pod gets the nodeSelector and tolerations of its profile, and the exclusion of operator nodes.',
   on: [
     { group: '', resource: 'pods', operations: ['CREATE'] },
-    // A pod that waits behind a gate may still be tightened; any other placement is final.
-    { group: '', resource: 'pods', operations: ['UPDATE'], phases: ['mutate'], changes: ['placement'] },
+    // A pod that waits behind a gate may still be tightened, and is looked at as the last one goes; any other placement is final.
+    { group: '', resource: 'pods', operations: ['UPDATE'], changes: ['placement'] },
     ...templateMatches,
   ],
   settings: {
@@ -113,7 +113,12 @@ export const placement = defineRule<Settings, Compiled>({
     if (phase === 'mutate') {
       if (policy.enforcementOf(id, '') !== 'enforce') return nothing;
       if (old === undefined) return { findings: [], edits: placeWorkload(pod, policy, view).edits, notes: [] };
-      return { findings: [], edits: old.gated ? exclusionEdits(pod.placement, policy) : [], notes: [] };
+      return { findings: [], edits: old.gated ? (exclusionEdits(pod.placement, policy) ?? []) : [], notes: [] };
+    }
+    if (old !== undefined && !isTemplate(pod)) {
+      // Without its gates the scheduler takes it up as it stands; what else placement has to say was said at its creation.
+      const isOpen = old.gated && !pod.gated && exclusionEdits(pod.placement, policy) === undefined;
+      return { findings: isOpen ? tooManyTerms(pod, clausesOf(policy)) : [], edits: [], notes: [] };
     }
     const findings = report(pod, placeWorkload(pod, policy, view), policy, view);
     if (!isTemplate(pod)) return { findings, edits: [], notes: [] };
@@ -200,17 +205,7 @@ function report(pod: Workload, placed: Placed, policy: CompiledPolicy, view: Clu
       atMost: 'warn',
     });
   }
-  if (placed.tooManyTerms) {
-    const field = `${spec}.${termsPath}`;
-    const clauses = clausesOf(policy).map(describeExpression).join(' and ');
-    findings.push({
-      rule: id,
-      reason: 'too-many-terms',
-      field,
-      message: `${field} has ${pod.placement.terms?.length} terms, more than ${maxPatchedTerms} of which lack what placement injects, so nothing was added to them: use fewer terms (one In with many values instead of many terms), or write ${clauses} into each`,
-      short: `more than ${maxPatchedTerms} node affinity terms to add to`,
-    });
-  }
+  if (placed.tooManyTerms !== undefined) findings.push(...tooManyTerms(pod, placed.tooManyTerms));
   if (placed.edits.length > 0) {
     const more = placed.edits.length > maxListedEdits ? `; and ${placed.edits.length - maxListedEdits} more` : '';
     const list = placed.edits.slice(0, maxListedEdits).map(describeEdit).join('; ') + more;
@@ -225,6 +220,20 @@ function report(pod: Workload, placed: Placed, policy: CompiledPolicy, view: Clu
     });
   }
   return findings;
+}
+
+/** @param wanted what more terms lack than are patched. */
+function tooManyTerms({ path, placement: { terms } }: Workload, wanted: readonly Requirement[]): readonly Finding[] {
+  const field = `${path}spec.${termsPath}`;
+  return [
+    {
+      rule: id,
+      reason: 'too-many-terms',
+      field,
+      message: `${field} has ${terms?.length} terms, more than ${maxPatchedTerms} of which lack what placement injects, so nothing was added to them: use fewer terms (one In with many values instead of many terms), or write ${wanted.map(describeExpression).join(' and ')} into each`,
+      short: `more than ${maxPatchedTerms} node affinity terms to add to`,
+    },
+  ];
 }
 
 /** More than any pod of OSMO needs; a pod with thousands of terms must not make a message of thousands of lines. */
