@@ -112,14 +112,14 @@ export function createAdmissionEndpoint({
           ? refuse(response, kind, 408, 'the body came so slowly that others had to wait for it')
           : onClientError(kind),
       onBody: (body) => {
-        const deadlineMs = timeoutMs - timeoutMarginMs - (now() - startedMs);
+        const leftMs = timeoutMs - (now() - startedMs);
         // Whoever asked has given up, and what is answered now is for nobody; others wait meanwhile.
-        if (deadlineMs <= 0) {
+        if (leftMs <= 0) {
           refuse(response, 'slow', 408, 'the body came after the time that the parameter timeout gives');
           return undefined;
         }
         try {
-          const answer = handler(phase, body, deadlineMs, problem === undefined);
+          const answer = handler(phase, body, Math.max(1, leftMs - timeoutMarginMs), problem === undefined);
           if (answer instanceof Promise) return answer.then((later) => send(response, later)).catch(fail);
           send(response, answer);
         } catch (error) {
