@@ -63,7 +63,12 @@ function change(what: string, ...steps: readonly (() => Promise<unknown>)[]): Pr
   return underLoad(what, seen, async () => {
     for (const step of steps) {
       await step();
-      await new Promise((resolve) => setTimeout(resolve, 5_000));
+      // Helm waits for new pods, and old ones serve on for a while: all are new then, as docs/operations.md says.
+      await eventually('the pods of before have ended', async () => {
+        const pods = await cluster.plane.api.list(`/api/v1/namespaces/${namespace}/pods`);
+        return pods.every(({ metadata }) => Object(metadata).deletionTimestamp === undefined);
+      });
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
     }
   });
 }
