@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildReview } from '../scripts/review-client.ts';
 import { maxValues } from '../src/admission/json-bounds.ts';
 import { resources } from '../src/manifests/workload.ts';
-import { call, serverName } from './server/support.ts';
+import { beginReview, call } from './server/support.ts';
 import type { KubeObject } from './support/fixtures.ts';
 import { limitMemory } from './support/memory-limit.ts';
 import { createServeFolder, type Process } from './support/serve-process.ts';
@@ -85,13 +84,8 @@ describe.skipIf(limit === undefined)('within its memory', { timeout: 60_000 }, (
   it('keeps little of bodies that are sent a byte at a time, by many who wait for one another', async () => {
     const sockets = await Promise.all(
       many(20, async () => {
-        const socket = connect({ host: '127.0.0.1', port, ca: folder.ca, servername: serverName });
-        socket.on('error', () => undefined);
+        const socket = await beginReview({ port, ca: folder.ca, length: 9_000_000, sent: 0 });
         socket.setNoDelay(true);
-        await new Promise((resolve) => socket.once('secureConnect', resolve));
-        const header =
-          'POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9000000\r\n\r\n';
-        await new Promise((resolve) => socket.write(header, resolve));
         return socket;
       }),
     );

@@ -43,33 +43,32 @@ const ownPatience = 3;
  */
 const lookMs = 100;
 
-interface Inside {
+interface Entry {
   readonly visitor: Visitor;
-  /** Milliseconds. */
+  /** Since it was let in, in milliseconds. */
   ageMs: number;
   idleMs: number;
 }
 
 export function createGate({ room, idleMs, longestMs }: GateOptions): Gate {
-  const inside = new Set<Inside>();
-  const waiting = new Map<Visitor, (place: Inside) => void>();
-  /** Sources of which some were let in since nobody was there, the last one at the end. */
-  const served = new Set<string>();
+  const inside = new Set<Entry>();
+  const waiting = new Set<Entry>();
+  /** For each source of which some were let in since nobody was there, which one in that time the last of them was. */
+  const turns = new Map<string, number>();
+  let turn = 0;
   let timer: NodeJS.Timeout | undefined;
 
   const letIn = (): void => {
     while (inside.size < room) {
-      const visitor = fairest(waiting.keys(), inside, served);
-      if (visitor === undefined) break;
-      served.delete(visitor.source);
-      served.add(visitor.source);
-      const place = { visitor, ageMs: 0, idleMs: 0 };
-      inside.add(place);
-      waiting.get(visitor)?.(place);
-      waiting.delete(visitor);
-      visitor.onEnter();
+      const entry = fairest(waiting, inside, turns);
+      if (entry === undefined) break;
+      turn += 1;
+      turns.set(entry.visitor.source, turn);
+      waiting.delete(entry);
+      inside.add(entry);
+      entry.visitor.onEnter();
     }
-    if (waiting.size + inside.size === 0) served.clear();
+    if (waiting.size + inside.size === 0) turns.clear();
     watch();
   };
 
@@ -83,32 +82,30 @@ export function createGate({ room, idleMs, longestMs }: GateOptions): Gate {
   const look = (): void => {
     timer = undefined;
     if (waiting.size === 0) return;
-    for (const place of inside) {
-      place.ageMs += lookMs;
-      place.idleMs += lookMs;
-      const othersWait = waiting.keys().some(({ source }) => source !== place.visitor.source);
-      const mayStay = place.ageMs < (othersWait ? longestMs : ownPatience * longestMs);
-      if (mayStay && place.idleMs < idleMs) continue;
-      inside.delete(place);
-      place.visitor.onOverdue();
+    for (const entry of inside) {
+      entry.ageMs += lookMs;
+      entry.idleMs += lookMs;
+      const othersWait = waiting.values().some(({ visitor }) => visitor.source !== entry.visitor.source);
+      const mayStay = entry.ageMs < (othersWait ? longestMs : ownPatience * longestMs);
+      if (mayStay && entry.idleMs < idleMs) continue;
+      inside.delete(entry);
+      entry.visitor.onOverdue();
     }
     letIn();
   };
 
   return {
     enter(visitor) {
-      let place: Inside | undefined;
-      waiting.set(visitor, (given) => {
-        place = given;
-      });
+      const entry = { visitor, ageMs: 0, idleMs: 0 };
+      waiting.add(entry);
       letIn();
       return {
         progress() {
-          if (place !== undefined) place.idleMs = 0;
+          entry.idleMs = 0;
         },
         leave() {
-          waiting.delete(visitor);
-          if (place !== undefined && inside.delete(place)) letIn();
+          waiting.delete(entry);
+          if (inside.delete(entry)) letIn();
         },
       };
     },
@@ -117,20 +114,20 @@ export function createGate({ room, idleMs, longestMs }: GateOptions): Gate {
 
 /** The one of those who wait who goes first, by `Visitor.source`. */
 function fairest(
-  waiting: Iterable<Visitor>,
-  inside: ReadonlySet<Inside>,
-  served: ReadonlySet<string>,
-): Visitor | undefined {
+  waiting: ReadonlySet<Entry>,
+  inside: ReadonlySet<Entry>,
+  turns: ReadonlyMap<string, number>,
+): Entry | undefined {
   const counts = new Map<string, number>();
   for (const { visitor } of inside) counts.set(visitor.source, (counts.get(visitor.source) ?? 0) + 1);
-  const turns = new Map([...served].map((source, index) => [source, index + 1]));
-  let best: Visitor | undefined;
+  let best: Entry | undefined;
   let least = { count: Number.POSITIVE_INFINITY, turn: 0 };
-  for (const visitor of waiting) {
-    const count = counts.get(visitor.source) ?? 0;
-    const turn = turns.get(visitor.source) ?? 0;
+  for (const entry of waiting) {
+    const { source } = entry.visitor;
+    const count = counts.get(source) ?? 0;
+    const turn = turns.get(source) ?? 0;
     if (count > least.count || (count === least.count && turn >= least.turn)) continue;
-    best = visitor;
+    best = entry;
     least = { count, turn };
     if (count === 0 && turn === 0) break;
   }

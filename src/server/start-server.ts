@@ -22,9 +22,9 @@ const maxHeaderBytes = 16 * 1024;
 export interface Limits {
   /** From connection to the end of the TLS handshake. */
   readonly handshakeTimeoutMs: number;
-  /** From a request's first byte to the end of its headers. */
   /** How many connections one address may have. */
   readonly connectionsPerAddress: number;
+  /** From a request's first byte to the end of its headers. */
   readonly headersTimeoutMs: number;
   /** From a request's first byte to the end of its body. The API server itself gives up after 30 s at most. */
   readonly requestTimeoutMs: number;

@@ -307,3 +307,11 @@ export async function ownAddress(): Promise<string> {
   await new Promise((resolve) => server.close(resolve));
   return address;
 }
+
+/** Until no pod of ours ends any more: helm waits for new ones, and those of before serve on for a while, by the values of before. */
+export async function untilFormerPodsEnded(plane: ControlPlane): Promise<void> {
+  await eventually('the pods of before have ended', async () => {
+    const pods = await plane.api.list(`/api/v1/namespaces/${namespace}/pods`);
+    return pods.every(({ metadata }) => Object(metadata).deletionTimestamp === undefined);
+  });
+}

@@ -1,12 +1,10 @@
-import { connect as connectTcp } from 'node:net';
-import { connect, type TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
-import { serverName } from '../../scripts/server-process.ts';
 import type { ApiAnswer } from '../cluster/api-client.ts';
 import type { ControlPlane } from '../cluster/control-plane.ts';
 import { type Installation, install, startCluster, webhookName } from '../cluster/installation.ts';
 import { eventually } from '../cluster/wait.ts';
-import { call } from '../server/support.ts';
+import { beginReview, call } from '../server/support.ts';
 import type { KubeObject } from '../support/fixtures.ts';
 import { kubeletOf } from './support/nodes.ts';
 import { kubeletPolicy } from './support/policy.ts';
@@ -91,17 +89,10 @@ describe('bodies that somebody else sends to the port', { timeout: 120_000 }, ()
 
   /** Begins bodies and never ends them. */
   async function begin(count: number, length: number, sent: number): Promise<void> {
-    const head = `POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
-    const bytes = Buffer.concat([Buffer.from(head), Buffer.alloc(sent, ' ')]);
+    const host = new URL(webhook.health()).hostname;
     for (let index = 0; index < count; index++) {
       // Pods have addresses of their own.
-      const raw = connectTcp({ host: new URL(webhook.health()).hostname, port: 443, localAddress: '127.0.0.77' });
-      raw.on('error', () => undefined);
-      const socket = connect({ socket: raw, ca, servername: serverName });
-      socket.on('error', () => undefined);
-      sockets.push(socket);
-      await new Promise((resolve) => socket.once('secureConnect', resolve));
-      await new Promise((resolve) => socket.write(bytes, resolve));
+      sockets.push(await beginReview({ host, port: 443, ca, localAddress: '127.0.0.77', length, sent }));
     }
   }
 

@@ -4,7 +4,15 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createSelfSigned } from '../../src/server/self-signed.ts';
 import { type ControlPlane, kwokAnnotation } from '../cluster/control-plane.ts';
 import { findImage } from '../cluster/image.ts';
-import { namespace, probe, root, startCluster, untilCalled, webhookName } from '../cluster/installation.ts';
+import {
+  namespace,
+  probe,
+  root,
+  startCluster,
+  untilCalled,
+  untilFormerPodsEnded,
+  webhookName,
+} from '../cluster/installation.ts';
 import { type NodeAgent, startNodeAgent } from '../cluster/node-agent/agent.ts';
 import { createRelease, type Release } from '../cluster/release.ts';
 import { eventually } from '../cluster/wait.ts';
@@ -89,10 +97,7 @@ const pasted = async (command: string): Promise<string> => (await reader.run({ p
 const change = async (flags: string): Promise<void> => {
   const { code, printed } = await reader.run({ page, heading: '', command: `webhook_upgrade ${flags}` });
   expect(`${code} ${code === 0 ? '' : printed}`).toBe('0 ');
-  await eventually('the pods before have ended', async () => {
-    const pods = await plane.api.list(`/api/v1/namespaces/${namespace}/pods`);
-    return pods.every(({ metadata }) => Object(metadata).deletionTimestamp === undefined);
-  });
+  await untilFormerPodsEnded(plane);
 };
 /** What kubectl says to whoever creates a pod that our webhook places. */
 const dryRun = (): Promise<string> => pasted('kubectl create --dry-run=server -f examples/gpu.yaml');

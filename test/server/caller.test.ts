@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseAuthorities, startClientCa } from '../../src/server/client-ca.ts';
 import {
+  beginReview,
   type CallOptions,
   call,
   clientCertificate,
@@ -87,13 +87,8 @@ describe('a caller', () => {
 
   it('that is not verified keeps no large review of one that is waiting, by bodies that it never ends', async () => {
     await start();
-    const head =
-      'POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2000000\r\n\r\n{';
-    const sockets = [1, 2, 3].map(() => {
-      const { admissionPort: port } = target.server;
-      const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false }, () => void socket.write(head));
-      return socket;
-    });
+    const begun = { port: target.server.admissionPort, ca: target.ca, length: 2_000_000, sent: 1 };
+    const sockets = await Promise.all([1, 2, 3].map(() => beginReview(begun)));
     await eventually('they have begun', () => target.unverified.length === sockets.length);
     expect(await verified({ client: apiServer, body: Buffer.alloc(2_000_000) })).toBe(true);
     for (const socket of sockets) socket.destroy();

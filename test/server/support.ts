@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { Agent } from 'node:https';
 import { request } from 'node:https';
+import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { TLSSocket } from 'node:tls';
+import { connect as connectTls, TLSSocket } from 'node:tls';
 import { serverName } from '../../scripts/server-process.ts';
 import type { ReviewHandler } from '../../src/policy/model/handler.ts';
 import { createAdmissionEndpoint } from '../../src/server/admission-endpoint.ts';
@@ -250,4 +251,26 @@ export async function eventually(
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   throw new Error(`never happened: ${what}`);
+}
+
+/** A request whose body has this length, of which so much is sent, and no more by itself. Resolves to its connection, whose errors are nobody's. */
+export async function beginReview({
+  host = '127.0.0.1',
+  port,
+  ca,
+  localAddress,
+  length,
+  sent,
+}: Pick<CallOptions, 'host' | 'port' | 'ca' | 'localAddress'> & {
+  readonly length: number;
+  readonly sent: number;
+}): Promise<TLSSocket> {
+  const raw = connectTcp({ host, port, ...(localAddress !== undefined && { localAddress }) });
+  raw.on('error', () => undefined);
+  const socket = connectTls({ socket: raw, ca, servername: serverName });
+  socket.on('error', () => undefined);
+  await new Promise((resolve) => socket.once('secureConnect', resolve));
+  const head = `POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
+  await new Promise((resolve) => socket.write(Buffer.concat([Buffer.from(head), Buffer.alloc(sent, ' ')]), resolve));
+  return socket;
 }

@@ -1,6 +1,6 @@
-import { connect, type TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { call, eventually, serverName, startTestServer, type TestServer } from './support.ts';
+import { beginReview, call, eventually, startTestServer, type TestServer } from './support.ts';
 
 /*
  * Whoever reaches the port can begin bodies and never end them. What others send must be answered all the same, and memory must not grow.
@@ -26,19 +26,13 @@ interface Unfinished {
   received(): string;
 }
 
-/** Begins a request whose body has this length, and sends so much of it. */
 async function begin(length: number, sent: number): Promise<Unfinished> {
-  const { admissionPort: port } = target.server;
-  const socket = connect({ host: '127.0.0.1', port, ca: target.ca, servername: serverName });
+  const socket = await beginReview({ port: target.server.admissionPort, ca: target.ca, length, sent });
   sockets.push(socket);
   let text = '';
   socket.on('data', (chunk) => {
     text += chunk.toString();
   });
-  socket.on('error', () => undefined);
-  await new Promise((resolve) => socket.once('secureConnect', resolve));
-  const head = `POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
-  await new Promise((resolve) => socket.write(Buffer.concat([Buffer.from(head), Buffer.alloc(sent)]), resolve));
   return { socket, received: () => text };
 }
 

@@ -118,7 +118,7 @@ export const placement = defineRule<Settings, Compiled>({
     if (old !== undefined && !isTemplate(pod)) {
       // Without its gates the scheduler takes it up as it stands; what else placement has to say was said at its creation.
       const isOpen = old.gated && !pod.gated && exclusionEdits(pod.placement, policy) === undefined;
-      return { findings: isOpen ? tooManyTerms(pod, clausesOf(policy)) : [], edits: [], notes: [] };
+      return { findings: isOpen ? [tooManyTerms(pod, clausesOf(policy))] : [], edits: [], notes: [] };
     }
     const findings = report(pod, placeWorkload(pod, policy, view), policy, view);
     if (!isTemplate(pod)) return { findings, edits: [], notes: [] };
@@ -205,7 +205,7 @@ function report(pod: Workload, placed: Placed, policy: CompiledPolicy, view: Clu
       atMost: 'warn',
     });
   }
-  if (placed.tooManyTerms !== undefined) findings.push(...tooManyTerms(pod, placed.tooManyTerms));
+  if (placed.tooManyTerms !== undefined) findings.push(tooManyTerms(pod, placed.tooManyTerms));
   if (placed.edits.length > 0) {
     const more = placed.edits.length > maxListedEdits ? `; and ${placed.edits.length - maxListedEdits} more` : '';
     const list = placed.edits.slice(0, maxListedEdits).map(describeEdit).join('; ') + more;
@@ -223,17 +223,15 @@ function report(pod: Workload, placed: Placed, policy: CompiledPolicy, view: Clu
 }
 
 /** @param wanted what more terms lack than are patched. */
-function tooManyTerms({ path, placement: { terms } }: Workload, wanted: readonly Requirement[]): readonly Finding[] {
+function tooManyTerms({ path, placement: { terms } }: Workload, wanted: readonly Requirement[]): Finding {
   const field = `${path}spec.${termsPath}`;
-  return [
-    {
-      rule: id,
-      reason: 'too-many-terms',
-      field,
-      message: `${field} has ${terms?.length} terms, more than ${maxPatchedTerms} of which lack what placement injects, so nothing was added to them: use fewer terms (one In with many values instead of many terms), or write ${wanted.map(describeExpression).join(' and ')} into each`,
-      short: `more than ${maxPatchedTerms} node affinity terms to add to`,
-    },
-  ];
+  return {
+    rule: id,
+    reason: 'too-many-terms',
+    field,
+    message: `${field} has ${terms?.length} terms, more than ${maxPatchedTerms} of which lack what placement injects, so nothing was added to them: use fewer terms (one In with many values instead of many terms), or write ${wanted.map(describeExpression).join(' and ')} into each`,
+    short: `more than ${maxPatchedTerms} node affinity terms to add to`,
+  };
 }
 
 /** More than any pod of OSMO needs; a pod with thousands of terms must not make a message of thousands of lines. */

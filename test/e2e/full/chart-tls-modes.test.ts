@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Authority, createAuthority, issueServing } from '../../../src/server/self-signed.ts';
 import { renewCertificate, startCertManager } from '../../cluster/cert-manager.ts';
-import { namespace, probe, untilCalled, webhookName } from '../../cluster/installation.ts';
+import { namespace, probe, untilCalled, untilFormerPodsEnded, webhookName } from '../../cluster/installation.ts';
 import { type PlayedCluster, startPlayedCluster } from '../../cluster/played-release.ts';
 import type { Values } from '../../cluster/release.ts';
 import { caSecret, tlsSecret } from '../../cluster/self-signed.ts';
@@ -63,11 +63,8 @@ function change(what: string, ...steps: readonly (() => Promise<unknown>)[]): Pr
   return underLoad(what, seen, async () => {
     for (const step of steps) {
       await step();
-      // Helm waits for new pods, and old ones serve on for a while: all are new then, as docs/operations.md says.
-      await eventually('the pods of before have ended', async () => {
-        const pods = await cluster.plane.api.list(`/api/v1/namespaces/${namespace}/pods`);
-        return pods.every(({ metadata }) => Object(metadata).deletionTimestamp === undefined);
-      });
+      // As docs/operations.md says.
+      await untilFormerPodsEnded(cluster.plane);
       await new Promise((resolve) => setTimeout(resolve, 2_000));
     }
   });
